@@ -1,0 +1,1 @@
+"""Graded exercises: checks that run in the notebook, and the build that makes exercises from solutions."""
