@@ -16,7 +16,9 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status (0 means that all is well)."""
-    parser = argparse.ArgumentParser(prog="python -m lib", description="Tools of the course Masking the Future.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lib", description="Tools of the course Masking the Future."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     argv = sys.argv[1:] if argv is None else argv
     for name, (module, summary) in COMMANDS.items():
