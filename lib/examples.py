@@ -25,12 +25,18 @@ X = np.array(
 )
 
 # Projections of shape (4 features, 2), so that queries, keys and values can be drawn in the plane.
-W_Q = np.array([[0.0, 1.0], [1.0, 0.0], [3.0, 1.0], [0.5, 0.5]])  # what a token looks for
-W_K = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]])  # what it can be found by
+W_Q = np.array(
+    [[0.0, 1.0], [1.0, 0.0], [3.0, 1.0], [0.5, 0.5]]
+)  # what a token looks for
+W_K = np.array(
+    [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+)  # what it can be found by
 W_V = np.array([[1.0, 0.0], [0.0, 1.0], [-0.5, 0.2], [-0.6, -0.4]])  # what it passes on
 
 # The 3 × 3 matrix of scores in document 000, already divided by √d_k.
 S = np.array([[1.0, 0.5, 0.2], [0.8, 1.2, 0.6], [0.4, 0.7, 1.1]])
 
 for _array in (X, W_Q, W_K, W_V, S):
-    _array.setflags(write=False)  # a cell that changes a shared example would change every chapter
+    _array.setflags(
+        write=False
+    )  # a cell that changes a shared example would change every chapter

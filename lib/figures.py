@@ -46,7 +46,9 @@ def show(figure: Figure, *, alt: str) -> Picture:
     `alt` says what to see, not what the figure is: one or two sentences.
     """
     if not isinstance(figure, Figure):
-        raise TypeError(f"figure: expected a Matplotlib Figure, got {type(figure).__name__}")
+        raise TypeError(
+            f"figure: expected a Matplotlib Figure, got {type(figure).__name__}"
+        )
     if not isinstance(alt, str) or len(alt.split()) < 3:
         raise ValueError(f"alt: expected a sentence that says what to see, got {alt!r}")
     return Picture(figure, alt)
@@ -83,13 +85,21 @@ def attention_arcs(tokens: Sequence[str], weights: np.ndarray, query: int) -> Fi
             j, 0, token, ha="center", va="top", fontsize=12, color=ACCENT if is_query else INK,
             weight="bold" if is_query else "normal",
         )  # fmt: skip
-        axes.text(j, -0.62, f"{weight:.2f}", ha="center", va="top", fontsize=10, color=INK)
+        axes.text(
+            j, -0.62, f"{weight:.2f}", ha="center", va="top", fontsize=10, color=INK
+        )
         if weight > 0:
             angle = np.linspace(0, np.pi, 60)
             reach = abs(query - j) / 2
             height = 0.25 + 0.42 * reach if reach else 0.3
             x = (query + j) / 2 + np.cos(angle) * (reach or 0.22)
-            axes.plot(x, 0.12 + np.sin(angle) * height, color=ACCENT, lw=0.4 + 8 * weight, alpha=0.75)
+            axes.plot(
+                x,
+                0.12 + np.sin(angle) * height,
+                color=ACCENT,
+                lw=0.4 + 8 * weight,
+                alpha=0.75,
+            )
     axes.set(xlim=(-0.6, n - 0.4), ylim=(-1.0, 2.0))
     return figure
 
@@ -111,13 +121,23 @@ def matrix(
     figure = _figure(1.6 + 0.58 * n_k, 1.1 + 0.45 * n_q)
     axes = figure.add_subplot()
     axes.imshow(
-        np.where(np.isfinite(values), values, np.nan), cmap=CELLS, aspect="auto", vmin=min(0, values.min())
+        np.where(np.isfinite(values), values, np.nan),
+        cmap=CELLS,
+        aspect="auto",
+        vmin=min(0, values.min()),
     )
     for i in range(n_q):
         for j in range(n_k):
             if allowed is not None and not allowed[i, j]:
                 cell = Rectangle(
-                    (j - 0.5, i - 0.5), 1, 1, hatch=FORBIDDEN, fill=True, fc="white", ec=FAINT, lw=0
+                    (j - 0.5, i - 0.5),
+                    1,
+                    1,
+                    hatch=FORBIDDEN,
+                    fill=True,
+                    fc="white",
+                    ec=FAINT,
+                    lw=0,
                 )
                 axes.add_patch(cell)
             else:
@@ -126,7 +146,12 @@ def matrix(
                     j, i, f"{values[i, j]:.{decimals}f}", ha="center", va="center", fontsize=9.5,
                     color="white" if dark else INK,
                 )  # fmt: skip
-    axes.set_xticks(range(n_k), columns if columns is not None else range(n_k), fontsize=10, rotation=35)
+    axes.set_xticks(
+        range(n_k),
+        columns if columns is not None else range(n_k),
+        fontsize=10,
+        rotation=35,
+    )
     axes.set_yticks(range(n_q), rows if rows is not None else range(n_q), fontsize=10)
     axes.tick_params(length=0)
     axes.xaxis.tick_top()
@@ -138,14 +163,20 @@ def matrix(
     return figure
 
 
-def weight_bars(axes: Axes, tokens: Sequence[str], weights: np.ndarray, allowed: np.ndarray) -> None:
+def weight_bars(
+    axes: Axes, tokens: Sequence[str], weights: np.ndarray, allowed: np.ndarray
+) -> None:
     """One row of weights as bars over the sentence; tokens that may not be read are hatched."""
     n = len(tokens)
     for j in range(n):
         if not allowed[j]:
             axes.axvspan(j - 0.5, j + 0.5, fc="white", ec=FAINT, hatch=FORBIDDEN, lw=0)
-    bars = axes.bar(range(n), weights, width=0.7, color=np.where(allowed, "#1b4f8a", "none"))
-    labels = [f"{w:.2f}" if may else "" for w, may in zip(weights, allowed, strict=True)]
+    bars = axes.bar(
+        range(n), weights, width=0.7, color=np.where(allowed, "#1b4f8a", "none")
+    )
+    labels = [
+        f"{w:.2f}" if may else "" for w, may in zip(weights, allowed, strict=True)
+    ]
     axes.bar_label(bars, labels, fontsize=9, color=INK, padding=1)
     axes.set_xticks(range(n), tokens, rotation=35, fontsize=10)
     axes.set(ylim=(0, 1.12), xlim=(-0.5, n - 0.5))
@@ -167,15 +198,31 @@ def value_plane(
     """
     visible = values[allowed]
     hull = visible[hull_order(visible)]
-    axes.add_patch(Polygon(hull, closed=True, fc="#dce9f6", ec="#5b9bd5", lw=1.2, zorder=0))
+    axes.add_patch(
+        Polygon(hull, closed=True, fc="#dce9f6", ec="#5b9bd5", lw=1.2, zorder=0)
+    )
     hidden = values[~allowed]
     axes.scatter(*hidden.T, marker="x", s=28, color=FAINT, zorder=1)
-    axes.scatter(*visible.T, s=22 + 420 * weights[allowed], color="#1b4f8a", alpha=0.85, zorder=2)
+    axes.scatter(
+        *visible.T, s=22 + 420 * weights[allowed], color="#1b4f8a", alpha=0.85, zorder=2
+    )
     axes.scatter(*output, marker="*", s=330, color=ACCENT, ec="white", zorder=4)
-    for place in dict.fromkeys(map(tuple, values)):  # tokens with one value share one label
-        names = " ".join(dict.fromkeys(t for t, v in zip(labels, values, strict=True) if tuple(v) == place))
+    for place in dict.fromkeys(
+        map(tuple, values)
+    ):  # tokens with one value share one label
+        names = " ".join(
+            dict.fromkeys(
+                t for t, v in zip(labels, values, strict=True) if tuple(v) == place
+            )
+        )
         axes.annotate(
-            names, place, xytext=(5, 6), textcoords="offset points", fontsize=9.5, color=INK, zorder=3
+            names,
+            place,
+            xytext=(5, 6),
+            textcoords="offset points",
+            fontsize=9.5,
+            color=INK,
+            zorder=3,
         )
     axes.margins(0.16)
     axes.set_aspect("equal", adjustable="datalim")
@@ -191,7 +238,10 @@ def hull_order(points: np.ndarray) -> np.ndarray:
     def chain(indices):
         corners: list[int] = []
         for index in indices:
-            while len(corners) > 1 and _turn(points[corners[-2]], points[corners[-1]], points[index]) <= 0:
+            while (
+                len(corners) > 1
+                and _turn(points[corners[-2]], points[corners[-1]], points[index]) <= 0
+            ):
                 corners.pop()
             corners.append(index)
         return corners
@@ -223,7 +273,11 @@ def attention_state(
 
 
 def plane(
-    tokens: Sequence[str], values: np.ndarray, weights: np.ndarray, allowed: np.ndarray, output: np.ndarray
+    tokens: Sequence[str],
+    values: np.ndarray,
+    weights: np.ndarray,
+    allowed: np.ndarray,
+    output: np.ndarray,
 ) -> Figure:
     """The value plane alone, as a picture of its own."""
     figure = _figure(5.6, 4.0)
@@ -239,14 +293,29 @@ def share_bars(weights: np.ndarray, shares: np.ndarray, names: Sequence[str]) ->
     figure = _figure(5.8, 2.9)
     axes = figure.add_subplot()
     columns = np.column_stack([weights, shares])
-    ticks = ["weights", *(f"shares of\ncoordinate {c + 1}" for c in range(shares.shape[1]))]
+    ticks = [
+        "weights",
+        *(f"shares of\ncoordinate {c + 1}" for c in range(shares.shape[1])),
+    ]
     bottom = np.zeros(columns.shape[1])
-    for row, name, color, hatch in zip(columns, names, ("#1b4f8a", "#f0c9a6"), ("", "..."), strict=True):
+    for row, name, color, hatch in zip(
+        columns, names, ("#1b4f8a", "#f0c9a6"), ("", "..."), strict=True
+    ):
         bars = axes.bar(
-            range(len(ticks)), row, 0.62, bottom, color=color, ec="white", hatch=hatch, label=name
+            range(len(ticks)),
+            row,
+            0.62,
+            bottom,
+            color=color,
+            ec="white",
+            hatch=hatch,
+            label=name,
         )
         labels = axes.bar_label(
-            bars, [f"{100 * share:.1f} %" for share in row], label_type="center", fontsize=10
+            bars,
+            [f"{100 * share:.1f} %" for share in row],
+            label_type="center",
+            fontsize=10,
         )
         for label in labels:
             label.set(color="white" if hatch == "" else INK)
@@ -278,11 +347,19 @@ def attention_flow() -> Figure:
     for name, (x, y, text) in boxes.items():
         color = ACCENT if name == "a" else "#1b4f8a"
         frame = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": color, "lw": 1.5}
-        label = axes.text(x, y, text, ha="center", va="center", fontsize=11, color=INK, bbox=frame)
+        label = axes.text(
+            x, y, text, ha="center", va="center", fontsize=11, color=INK, bbox=frame
+        )
         frames[name] = label.get_bbox_patch()
     for arrow in arrows:
         start, end = arrow.split()
-        style = {"arrowstyle": "-|>", "color": FAINT, "lw": 1.6, "shrinkA": 3, "shrinkB": 3}
+        style = {
+            "arrowstyle": "-|>",
+            "color": FAINT,
+            "lw": 1.6,
+            "shrinkA": 3,
+            "shrinkB": 3,
+        }
         ends = {"patchA": frames[start], "patchB": frames[end]}
         axes.annotate("", boxes[end][:2], boxes[start][:2], arrowprops=style | ends)
     axes.set(xlim=(0, 6.3), ylim=(0.3, 4.5))
