@@ -6,7 +6,6 @@ course calls `explore` and need not know which of the two lives a cell leads.
 
 import base64
 import inspect
-import itertools
 import json
 import math
 import os
@@ -16,6 +15,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from html import escape
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def explore(
     start = _start(draw, values)
     folder = os.environ.get(BOOK_FOLDER)
     if folder:
-        return PageExplorer(draw, values, start, caption, Path(folder))
+        return PageExplorer(draw, values, start, caption, folder=Path(folder))
     return (LiveExplorer if _in_kernel() else Explorer)(draw, values, start, caption)
 
 
@@ -83,9 +83,8 @@ def _start(draw: Callable[..., Picture], controls: dict[str, tuple[Value, ...]])
     try:
         signature.bind(**start)
     except TypeError as problem:
-        raise TypeError(
-            f"{_name(draw)}{signature} cannot be drawn with {', '.join(controls)}: {problem}"
-        ) from None
+        given = ", ".join(controls)
+        raise TypeError(f"{_name(draw)}{signature} does not fit the controls {given}: {problem}") from None
     return start
 
 
@@ -219,8 +218,7 @@ class PageExplorer(Explorer):
     could not be displayed. The page holds the first picture itself, so it needs neither script nor path.
     """
 
-    def __init__(self, *arguments: Any):
-        *arguments, folder = arguments
+    def __init__(self, *arguments: Any, folder: Path):
         super().__init__(*arguments)
         count = math.prod(map(len, self.controls.values()))
         if len(self.controls) > MOST_PAGE_CONTROLS or count > MOST_PAGE_STATES:
@@ -234,26 +232,22 @@ class PageExplorer(Explorer):
     def _page_html(self, folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         states = [
-            self._store(dict(zip(self.controls, values, strict=True)), folder)
-            for values in itertools.product(*self.controls.values())
+            dict(zip(self.controls, values, strict=True)) for values in product(*self.controls.values())
         ]
-        first = self.picture_at(self.state)
-        pixels = first.encode("webp")
+        stored = [self._store(state, folder) for state in states]
+        labels = [[str(value) for value in values] for values in self.controls.values()]
+        # A "</script>" in some alternative text must not end the table.
+        table = json.dumps({"labels": labels, "states": stored}).replace("<", r"\u003c")
+        name, alt = stored[states.index(self.state)]
+        pixels = (folder / name).read_bytes()
         width, height = Image.open(BytesIO(pixels)).size
-        table = {
-            "labels": [[str(value) for value in values] for values in self.controls.values()],
-            "states": states,
-        }
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
-        return (
-            f'<figure class="explore"><img src="{_data_uri(pixels, "image/webp")}" alt="{escape(first.alt)}" '
-            f'width="{width}" height="{height}">'
-            f'<div class="explore-controls" hidden>{"".join(map(self._control_html, self.controls))}</div>'
-            f'<p class="explore-read-out" aria-live="polite"></p>'
-            # A "</script>" in some alternative text must not end the table.
-            f'<script type="application/json">{json.dumps(table).replace("<", chr(92) + "u003c")}</script>'
-            f"{caption}</figure>"
-        )
+        return f"""<figure class="explore">
+<img src="{_data_uri(pixels, "image/webp")}" alt="{escape(alt)}" width="{width}" height="{height}">
+<div class="explore-controls" hidden>{"".join(map(self._control_html, self.controls))}</div>
+<p class="explore-read-out" aria-live="polite"></p>
+<script type="application/json">{table}</script>
+{caption}</figure>"""
 
     def _store(self, state: dict[str, Value], folder: Path) -> tuple[str, str]:
         """Draw one state into the folder; returns the file's name and the alternative text."""
@@ -264,14 +258,14 @@ class PageExplorer(Explorer):
         return name, picture.alt
 
     def _control_html(self, name: str) -> str:
-        values, now = self.controls[name], escape(str(self.state[name]))
+        values, now = self.controls[name], self.state[name]
         # The label wraps its slider, so no id is needed and figures on one page cannot clash. The slider
         # speaks for itself (aria-valuetext), so the printed value is hidden from screen readers.
-        return (
-            f'<div class="explore-control"><label><span>{escape(_label(name))}</span>'
-            f'<input type="range" min="0" max="{len(values) - 1}" step="1" value="{values.index(self.state[name])}" '
-            f'aria-valuetext="{now}" autocomplete="off"></label><output aria-hidden="true">{now}</output></div>'
-        )
+        return f"""<div class="explore-control">
+<label><span>{escape(_label(name))}</span>
+<input type="range" min="0" max="{len(values) - 1}" step="1" value="{values.index(now)}"
+ aria-valuetext="{escape(str(now))}" autocomplete="off"></label>
+<output aria-hidden="true">{escape(str(now))}</output></div>"""
 
 
 def _label(name: str) -> str:
