@@ -54,7 +54,9 @@ def check(tree: Any) -> Tree:
     """`tree` as it came from JSON, with lists made tuples; raises ValueError if it is not a condition."""
     tree = _tuples(tree)
     if not _is_condition(tree):
-        raise ValueError(f"expression: expected a condition on i and j, got {tree!r}; {ADVICE}")
+        raise ValueError(
+            f"expression: expected a condition on i and j, got {tree!r}; {ADVICE}"
+        )
     return tree
 
 
@@ -122,7 +124,9 @@ def combine(name: str, *operands: Any) -> Symbol:
     """The expression `name`(operands …); raises TypeError where it would not be a rule."""
     tree = (name, *map(_tree, operands))
     if not (_is_condition(tree) or _is_number(tree)):
-        raise TypeError(f"rule: `{text(tree)}` does not fit; {ADVICE}, and // and % take a positive integer")
+        raise TypeError(
+            f"rule: `{text(tree)}` does not fit; {ADVICE}, and // and % take a positive integer"
+        )
     return Symbol(tree)
 
 
@@ -131,13 +135,21 @@ def _tree(operand: Any) -> Tree:
         return operand.tree
     if isinstance(operand, int) and not isinstance(operand, bool):
         return operand
-    raise TypeError(f"rule: expected i, j or an integer, got {operand!r} ({type(operand).__name__}); {ADVICE}")
+    raise TypeError(
+        f"rule: expected i, j or an integer, got {operand!r} ({type(operand).__name__}); {ADVICE}"
+    )
 
 
 def _is_number(tree: Tree) -> bool:
     if not isinstance(tree, tuple):
-        return tree in ("i", "j") or (isinstance(tree, int) and not isinstance(tree, bool))
-    if len(tree) != 3 or tree[0] not in ARITHMETIC or not all(map(_is_number, tree[1:])):
+        return tree in ("i", "j") or (
+            isinstance(tree, int) and not isinstance(tree, bool)
+        )
+    if (
+        len(tree) != 3
+        or tree[0] not in ARITHMETIC
+        or not all(map(_is_number, tree[1:]))
+    ):
         return False
     return tree[0] in "+-" or (isinstance(tree[2], int) and tree[2] > 0)
 
@@ -147,7 +159,11 @@ def _is_condition(tree: Tree) -> bool:
         return False
     if tree[0] in COMPARISONS:
         return len(tree) == 3 and all(map(_is_number, tree[1:]))
-    return tree[0] in LOGIC and len(tree) == (2 if tree[0] == "~" else 3) and all(map(_is_condition, tree[1:]))
+    return (
+        tree[0] in LOGIC
+        and len(tree) == (2 if tree[0] == "~" else 3)
+        and all(map(_is_condition, tree[1:]))
+    )
 
 
 def _tuples(tree: Any) -> Any:
@@ -155,4 +171,8 @@ def _tuples(tree: Any) -> Any:
 
 
 def _given(result: Any) -> str:
-    return f"`{text(result.tree)}`" if isinstance(result, Symbol) else f"{result!r} ({type(result).__name__})"
+    return (
+        f"`{text(result.tree)}`"
+        if isinstance(result, Symbol)
+        else f"{result!r} ({type(result).__name__})"
+    )
