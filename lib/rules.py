@@ -7,9 +7,9 @@ A tree is an int, "i", "j" or a tuple (operator, operands …): immutable, compa
 
 import operator
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any
 
-Tree = Union[int, str, tuple]
+Tree = int | str | tuple
 
 ARITHMETIC = {
     "+": operator.add,
