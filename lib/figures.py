@@ -364,3 +364,87 @@ def attention_flow() -> Figure:
         axes.annotate("", boxes[end][:2], boxes[start][:2], arrowprops=style | ends)
     axes.set(xlim=(0, 6.3), ylim=(0.3, 4.5))
     return figure
+
+
+def mask_grid(
+    masks: dict[str, np.ndarray], labels: Sequence[str] | None = None
+) -> Figure:
+    """Masks side by side: filled cells may attend, hatched cells may not.
+
+    `masks`: title → boolean array (n_q, n_k); `labels`: one word for each position.
+    """
+    columns = min(len(masks), 2)
+    rows = -(-len(masks) // columns)
+    size = 4.6 if columns == 1 else 2.8
+    figure = _figure(columns * size, rows * (size - 0.1))
+    for axes, (title, allowed) in zip(
+        np.ravel(figure.subplots(rows, columns)), masks.items(), strict=False
+    ):
+        _mask_cells(axes, allowed)
+        axes.set_title(title, fontsize=11, color=INK)
+        axes.set_xticks(range(allowed.shape[1]), labels or [], rotation=60, fontsize=10)
+        axes.set_yticks(range(allowed.shape[0]), labels or [], fontsize=10)
+        if labels is None:
+            axes.set(xticks=[], yticks=[])
+        axes.set_xlabel("key j", color=INK)
+        axes.set_ylabel("query i", color=INK)
+    return figure
+
+
+def _mask_cells(axes: Axes, allowed: np.ndarray) -> None:
+    n_q, n_k = allowed.shape
+    for i in range(n_q):
+        for j in range(n_k):
+            style = (
+                {"fc": "#1b4f8a", "ec": "white"}
+                if allowed[i, j]
+                else {"fc": "white", "ec": FAINT, "hatch": FORBIDDEN}
+            )
+            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, lw=0.8, **style))
+    axes.set(xlim=(-0.5, n_k - 0.5), ylim=(n_q - 0.5, -0.5), aspect="equal")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def leak_matrix(weights: np.ndarray, allowed: np.ndarray, read_out: str) -> Figure:
+    """Weights under a mask, with a thick frame around what falls on forbidden pairs, and a line of text.
+
+    `weights`, `allowed`: (n, n) (Chapter 2, "Masks by hand").
+    """
+    n = len(weights)
+    figure = _figure(5.2, 3.6)
+    axes = figure.add_subplot()
+    axes.imshow(weights, cmap=CELLS, vmin=0, vmax=1, aspect="auto")
+    for i in range(n):
+        for j in range(n):
+            leaks = not allowed[i, j] and weights[i, j] > 0
+            color = "white" if weights[i, j] > 0.55 else INK
+            axes.text(
+                j,
+                i,
+                f"{weights[i, j]:.3f}",
+                ha="center",
+                va="center",
+                fontsize=12,
+                color=color,
+            )
+            if leaks:
+                frame = Rectangle(
+                    (j - 0.46, i - 0.44), 0.92, 0.88, fill=False, ec=ACCENT, lw=3
+                )
+                axes.add_patch(frame)
+                axes.text(
+                    j,
+                    i + 0.32,
+                    "leak",
+                    ha="center",
+                    va="center",
+                    fontsize=10,
+                    color=ACCENT,
+                )
+    axes.set_xticks(range(n), [f"key {j + 1}" for j in range(n)])
+    axes.set_yticks(range(n), [f"query {i + 1}" for i in range(n)])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(read_out.replace("; ", "\n"), fontsize=11, color=INK)
+    return figure
