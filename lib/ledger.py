@@ -136,5 +136,5 @@ def _cells(row: dict) -> list[str]:
 
 
 def slug(heading: str) -> str:
-    """The anchor that GitHub and the book give to a heading."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+    """The anchor that JupyterLab and GitHub give to a heading of a notebook; the book resolves the same one."""
+    return heading.strip().replace(" ", "-")
