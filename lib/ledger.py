@@ -26,10 +26,10 @@ PREFACE = """\
 
 This course follows two documents, written in Portuguese, claim by claim: 000, on weighted values, and 004, on
 masking the future. Each row below is one claim, told in our own words; numbers and formulas stand as they do there.
-The verdict says whether it holds. The last columns lead to the place where the course treats the claim, and to the
-cell or test that settles it. Items that start with C are what the documents lack.
+The verdict says whether it holds. The last column leads to the place where the course treats the claim, and names
+the cell or test that settles it. Items that start with C are what the documents lack.
 """
-COLUMNS = ("item", "document", "what the document says", "verdict", "what is true", "treated in", "settled by")
+COLUMNS = ("item", "what the document says", "what is true", "where")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -122,17 +122,22 @@ def _exists(proof: str, root: Path) -> bool:
 
 
 def render(rows: list[dict]) -> str:
-    """The page *Map of the documents* as Markdown, with links relative to ``book/``."""
-    lines = [PREFACE, f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    """The page *Map of the documents* as Markdown: one table for each document, with links relative to ``book/``."""
+    parts = [PREFACE]
+    for document in DOCUMENTS:
+        claims = [row for row in rows if row["document"] == document]
+        if claims:
+            title = f"Document {document}" if document else "What the documents lack"
+            lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *map(_line, claims)]
+            parts += [f"## {title}\n", "\n".join(lines) + "\n"]
+    return "\n".join(parts)
 
 
-def _cells(row: dict) -> list[str]:
+def _line(row: dict) -> str:
     page = row["page"].removeprefix("book/") if row["page"].startswith("book/") else f"../{row['page']}"
-    place = f"[{row['heading']}]({page}#{slug(row['heading'])})"
-    texts = [row["id"], row["document"] or "–", row["says"], row["verdict"], row["truth"], place]
-    return [*(text.replace("|", r"\|") for text in texts), f"`{row['proof'].rpartition('/')[2]}`"]
+    where = f"[{row['heading']}]({page}#{slug(row['heading'])}), `{row['proof'].rpartition('/')[2]}`"
+    cells = (row["id"], row["says"], f"**{row['verdict'].capitalize()}.** {row['truth']}", where)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def slug(heading: str) -> str:

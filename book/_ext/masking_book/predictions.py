@@ -11,6 +11,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
+from masking_book.statements import opens_bold
+
 SUMMARY = re.compile(r"<summary>.*?</summary>", re.DOTALL)
 FORMULA = re.compile(r"\$([^$]+)\$")
 MARKED = r'<span class="math notranslate nohighlight">\\(\1\\)</span>'
@@ -29,8 +31,7 @@ class MarkPredictions(SphinxTransform):
     def apply(self, **kwargs: Any) -> None:
         """Go through the questions and the answers of one page."""
         for paragraph in self.document.findall(nodes.paragraph):
-            first = paragraph.children[0] if paragraph.children else None
-            if isinstance(first, nodes.strong) and first.astext() == "Predict.":
+            if opens_bold(paragraph) and paragraph.children[0].astext() == "Predict.":
                 paragraph["classes"].append("predict")
         for html in list(self.document.findall(nodes.raw)):
             if html.get("format") == "html" and "<summary>" in html.astext():

@@ -16,10 +16,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-# The name of a statement, and what tells it from others of that name: a number, or items of a document.
-LEAD = re.compile(r"(?P<kind>[A-Z][\w ]*?) ?(?P<number>\d+(\.\d+)*|\([A-Z]\d+.*\))?(?P<rest> \(.*\))?\.?")
-# What follows the bold text and still belongs to the title: the items of a document.
-ITEMS = re.compile(r" ?(\([A-Z]\d+[^)]*\))\. *")
+# What a statement is called, and what tells it from others of that name: a number, or items of the documents.
+NAMED = re.compile(r"(?P<kind>[A-Z][a-z]*( [a-z]+)*)(?P<number> \d+(\.\d+)*)?")
+ITEM = re.compile(r"\b[A-Z]\d+\b")
 
 
 def setup(app: Sphinx) -> None:
@@ -37,7 +36,7 @@ class BoxStatements(SphinxTransform):
         """Go through the quotations of one page."""
         for quotation in list(self.document.findall(nodes.block_quote)):
             opening = quotation.children[0] if quotation.children else None
-            if isinstance(opening, nodes.paragraph) and isinstance(opening.children[0], nodes.strong):
+            if opens_bold(opening):
                 quotation.replace_self(self._box(quotation, opening))
 
     def _box(self, quotation: nodes.block_quote, opening: nodes.paragraph) -> nodes.admonition:
@@ -46,26 +45,49 @@ class BoxStatements(SphinxTransform):
         box.source, box.line = quotation.source, quotation.line
         if not opening.children:
             box.remove(opening)
-        lead = LEAD.fullmatch(title.astext())
-        kind = nodes.make_id(lead["kind"] if lead else "statement")
+        kind, identifier = name(title.astext())
         box["classes"] = ["statement", kind]
-        if lead and lead["number"]:
-            name = nodes.make_id(f"{lead['kind']} {lead['number'].replace('.', '-')}")
-            box["ids"], box["names"] = [name], [name]
+        if identifier:
+            box["ids"], box["names"] = [identifier], [identifier]
             self.document.note_explicit_target(box, box)
         return box
 
 
+def name(title: str) -> tuple[str, str]:
+    """The kind of a statement and its id, which is empty where nothing tells it from others of its kind."""
+    named = NAMED.match(title)
+    if named is None:
+        return "remark", ""
+    items = [] if named["number"] else ITEM.findall(title)
+    number = named["number"] or " ".join(items)
+    return nodes.make_id(named["kind"]), nodes.make_id(f"{named['kind']} {number}") if number else ""
+
+
+def opens_bold(node: nodes.Node | None) -> bool:
+    """Whether this is a paragraph whose first words are bold."""
+    if not isinstance(node, nodes.paragraph):
+        return False
+    # MyST puts an empty text before a paragraph that starts with markup.
+    while node.children and node.children[0].astext() == "":
+        del node[0]
+    return bool(node.children) and isinstance(node.children[0], nodes.strong)
+
+
 def _take_lead(opening: nodes.paragraph) -> list[nodes.Node]:
-    """Take the lead off the first paragraph: its bold text and the items of a document, without the full stop."""
-    lead = opening.children[0].children
+    """Take the lead off the first paragraph: its bold text and a parenthesis after it, without the full stop."""
+    lead = list(opening.children[0].children)
     del opening[0]
-    following = opening.children[0] if opening.children else None
-    if isinstance(following, nodes.Text):
-        items = ITEMS.match(following)
-        if items:
-            lead.append(nodes.Text(f" {items[1]}"))
-        opening[0] = nodes.Text(following[items.end() :] if items else following.lstrip())
+    if opening.astext().startswith(" ("):
+        while opening.children:
+            part = opening.children[0]
+            del opening[0]
+            inside, closing, following = part.partition(")") if isinstance(part, nodes.Text) else (part, "", "")
+            lead.append(nodes.Text(inside + closing) if isinstance(part, nodes.Text) else part)
+            if closing:
+                opening.insert(0, nodes.Text(following.lstrip(". ")))
+                break
+    elif opening.children and isinstance(opening.children[0], nodes.Text):
+        opening[0] = nodes.Text(opening.children[0].lstrip())
     if isinstance(lead[-1], nodes.Text):
         lead[-1] = nodes.Text(lead[-1].rstrip("."))
     return lead
