@@ -24,9 +24,7 @@ def chromium():
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next(filter(None, map(shutil.which, names)), None)
     if executable is None:
-        reason = (
-            f"no browser found: put one of {', '.join(names)} on PATH, for example Debian's package chromium"
-        )
+        reason = f"no browser found (Debian's package is chromium): looked for {', '.join(names)} on PATH"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

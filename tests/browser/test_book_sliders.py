@@ -28,51 +28,58 @@ def bars(window, temperature=1.0):
     return show(figure, alt=f"{window} of 8 bars stand, each {temperature} high")
 
 
-@pytest.fixture
-def page_url(tmp_path, monkeypatch):
-    """A page in a subfolder, as in the book: two figures with sliders, and a word after them."""
-    static = tmp_path / "_static"
-    shutil.copytree(STATIC, static)
-    monkeypatch.setenv(BOOK_FOLDER, str(static / "explore"))
-    explorers = [
-        explore(bars, caption="How many tokens are averaged", window=range(1, 9), temperature=TEMPERATURES),
-        explore(bars, window=range(3, 9)),
-    ]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A page in a subfolder, as in the book, with two figures, and the static files beside it."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copytree(STATIC, site / "_static")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(BOOK_FOLDER, str(site / "_static" / "explore"))
+        explorers = [
+            explore(bars, caption="How many tokens count?", window=range(1, 9), temperature=TEMPERATURES),
+            explore(bars, window=range(3, 9)),
+        ]
     figures = "".join(explorer._repr_mimebundle_()[0]["text/html"] for explorer in explorers)
-    page = tmp_path / "notebooks" / "page.html"
-    page.parent.mkdir()
-    page.write_text(f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sliders</title>
+    (site / "notebooks").mkdir()
+    (site / "notebooks" / "page.html").write_text(f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sliders</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="../_static/explore.css"><script defer src="../_static/explore.js"></script>
 </head><body>{figures}</body></html>""")
-    return page.as_uri()
+    return site
 
 
-def expected(first_state=False, **state):
-    picture = bars(**state)
-    temperature = [str(state["temperature"])] if "temperature" in state else []
-    values = [str(state["window"]), *temperature]
-    return {"alt": picture.alt, "values": values, "spoken values": values, "read-out": picture.alt}
+@pytest.fixture
+def page_url(site):
+    return (site / "notebooks" / "page.html").as_uri()
 
 
-def assert_shows(figure, tmp_path, **state):
+def assert_shows(figure, site, **state):
+    """The figure shows the picture that `draw` gives, and every word about it agrees."""
     seen = shown(figure)
-    stored = decode((tmp_path / "_static" / "explore" / seen.pop("file")).read_bytes())
-    assert np.array_equal(stored, decode(bars(**state).encode()))
-    assert seen.pop("width") == stored.shape[1]
-    assert seen == expected(**state)
+    stored = decode((site / "_static" / "explore" / seen.pop("file")).read_bytes())
+    picture = bars(**state)
+    assert np.array_equal(stored, decode(picture.encode()))
+    values = [str(value) for value in state.values()]
+    assert seen == {
+        "alt": picture.alt,
+        "width": stored.shape[1],
+        "values": values,
+        "spoken values": values,
+        "read-out": picture.alt,
+    }
 
 
-def test_a_finger_moves_the_sliders_on_a_phone(open_page, page_url, phone, tmp_path):
+def test_a_finger_moves_the_sliders_on_a_phone(open_page, page_url, phone, site):
     page = open_page(page_url, **phone)
     figure = page.locator("figure.explore").first
     window, temperature = figure.locator("input").all()
     drag_by_touch(page, window, 7)
-    assert_shows(figure, tmp_path, window=8, temperature=1.0)
+    assert_shows(figure, site, window=8, temperature=1.0)
     drag_by_touch(page, temperature, 0)
-    assert_shows(figure, tmp_path, window=8, temperature=0.5)
+    assert_shows(figure, site, window=8, temperature=0.5)
     drag_by_touch(page, window, 3)
-    assert_shows(figure, tmp_path, window=4, temperature=0.5)
+    assert_shows(figure, site, window=4, temperature=0.5)
 
 
 def test_on_a_phone_nothing_is_wider_than_the_page_and_sliders_are_big_enough_for_a_finger(
@@ -86,20 +93,20 @@ def test_on_a_phone_nothing_is_wider_than_the_page_and_sliders_are_big_enough_fo
     assert page.locator("figure.explore img").first.bounding_box()["width"] <= 360
 
 
-def test_the_keyboard_moves_the_slider_it_reaches_and_no_other_figure(open_page, page_url, tmp_path):
+def test_the_keyboard_moves_the_slider_it_reaches_and_no_other_figure(open_page, page_url, site):
     page = open_page(page_url)
     first, second = page.locator("figure.explore").all()
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
-    assert_shows(first, tmp_path, window=2, temperature=1.0)
+    assert_shows(first, site, window=2, temperature=1.0)
     page.keyboard.press("Tab")
     page.keyboard.press("End")
-    assert_shows(first, tmp_path, window=2, temperature=2.0)
+    assert_shows(first, site, window=2, temperature=2.0)
     assert shown(second)["alt"] == bars(3).alt
     page.keyboard.press("Tab")
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
-    assert_shows(second, tmp_path, window=7)
+    assert_shows(second, site, window=7)
     outline = second.locator("input").evaluate("slider => getComputedStyle(slider).outlineStyle")
     assert outline == "solid"
 
@@ -114,11 +121,14 @@ def test_each_slider_is_named_and_says_its_value(open_page, page_url):
 
 
 def test_other_pictures_load_on_first_touch_and_not_before(open_page, page_url):
-    loaded = "performance.getEntriesByType('resource').filter(entry => entry.name.endsWith('.webp')).length"
     page = open_page(page_url)
-    assert page.evaluate(loaded) == 0
-    page.locator("figure.explore input").last.focus()
-    page.wait_for_function(f"{loaded} === 6")
+    loaded = []
+    page.on("request", lambda request: loaded.append(request.url))
+    page.reload()
+    assert [url for url in loaded if url.endswith(".webp")] == []
+    loaded.clear()
+    with page.expect_event("request", lambda _: len(set(loaded)) == 6):
+        page.locator("figure.explore input").last.focus()
 
 
 def test_without_script_the_first_picture_shows_and_no_dead_slider(open_page, page_url):
