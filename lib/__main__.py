@@ -7,20 +7,36 @@ import sys
 # command: (module, what it does). A module is imported only when its command runs; it offers
 # configure(parser), which adds its options, and main(arguments), which returns the exit status.
 COMMANDS = {
-    "notebooks": ("lib.notebooks", "run the notebooks and normalise what is stored, or check them"),
-    "exercises": ("lib.grading.build", "write exercises/ from solutions/, or check that they agree"),
-    "repository": ("lib.repository", "write the repository's address everywhere it is derived, or check it"),
-    "ledger": ("lib.ledger", "write the map of the documents from book/ledger.yml, or check it"),
+    "notebooks": (
+        "lib.notebooks",
+        "run the notebooks and normalise what is stored, or check them",
+    ),
+    "exercises": (
+        "lib.grading.build",
+        "write exercises/ from solutions/, or check that they agree",
+    ),
+    "repository": (
+        "lib.repository",
+        "write the repository's address everywhere it is derived, or check it",
+    ),
+    "ledger": (
+        "lib.ledger",
+        "write the map of the documents from book/ledger.yml, or check it",
+    ),
 }
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status (0 means that all is well)."""
-    parser = argparse.ArgumentParser(prog="python -m lib", description="Tools of the course Masking the Future.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lib", description="Tools of the course Masking the Future."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     argv = sys.argv[1:] if argv is None else argv
     for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        command = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
         if name in argv[:1]:
             implementation = importlib.import_module(module)
             implementation.configure(command)
