@@ -1,7 +1,6 @@
 """The sliders of a published page, moved by touch and by keyboard, with every outside request refused.
 
-The page is made here from `explore`'s HTML and the files that `book/_ext/static` ships; the built book is
-tested the same way at the end.
+The page is made here, from `explore`'s HTML and the files that `book/_ext/static` ships.
 """
 
 import shutil
