@@ -33,7 +33,11 @@ MOST_PAGE_STATES = 120
 
 
 def explore(
-    draw: Callable[..., Picture], /, *, caption: str | None = None, **controls: Sequence[Value]
+    draw: Callable[..., Picture],
+    /,
+    *,
+    caption: str | None = None,
+    **controls: Sequence[Value],
 ) -> "Explorer":
     """A picture with a slider for each control; as the last expression of a cell, it displays itself.
 
@@ -46,7 +50,9 @@ def explore(
     Picture, and, in the book's build, where there are more than 3 controls or 120 states.
     """
     if not controls:
-        raise ValueError("explore: expected at least one control, for example window=range(1, 9); got none")
+        raise ValueError(
+            "explore: expected at least one control, for example window=range(1, 9); got none"
+        )
     values = {name: _values(name, given) for name, given in controls.items()}
     start = _start(draw, values)
     folder = os.environ.get(BOOK_FOLDER)
@@ -58,16 +64,24 @@ def explore(
 def _values(name: str, given: Sequence[Value]) -> tuple[Value, ...]:
     """The values of one control, refused where a slider could not run over them."""
     if not isinstance(given, (range, list, tuple)):
-        raise TypeError(f"{name}: expected a range, a list or a tuple of values, got {type(given).__name__}")
+        raise TypeError(
+            f"{name}: expected a range, a list or a tuple of values, got {type(given).__name__}"
+        )
     for value in given:
         if not isinstance(value, Value):
-            raise TypeError(f"{name}: expected numbers or strings, got {value!r} ({type(value).__name__})")
+            raise TypeError(
+                f"{name}: expected numbers or strings, got {value!r} ({type(value).__name__})"
+            )
     if len(given) < 2 or len(set(given)) < len(given):
-        raise ValueError(f"{name}: expected at least two values, all different, got {given!r}")
+        raise ValueError(
+            f"{name}: expected at least two values, all different, got {given!r}"
+        )
     return tuple(given)
 
 
-def _start(draw: Callable[..., Picture], controls: dict[str, tuple[Value, ...]]) -> dict[str, Value]:
+def _start(
+    draw: Callable[..., Picture], controls: dict[str, tuple[Value, ...]]
+) -> dict[str, Value]:
     """The starting value of each control: the default of `draw`, else the first value."""
     signature = inspect.signature(draw)
     start = {}
@@ -84,7 +98,9 @@ def _start(draw: Callable[..., Picture], controls: dict[str, tuple[Value, ...]])
         signature.bind(**start)
     except TypeError as problem:
         given = ", ".join(controls)
-        raise TypeError(f"{_name(draw)}{signature} does not fit the controls {given}: {problem}") from None
+        raise TypeError(
+            f"{_name(draw)}{signature} does not fit the controls {given}: {problem}"
+        ) from None
     return start
 
 
@@ -123,9 +139,13 @@ class Explorer:
         """Move the named controls, as a reader would, and redraw; whatever `draw` raises is raised here."""
         for name, value in state.items():
             if name not in self.controls:
-                raise ValueError(f"set: there is no control {name!r}; there is {', '.join(self.controls)}")
+                raise ValueError(
+                    f"set: there is no control {name!r}; there is {', '.join(self.controls)}"
+                )
             if value not in self.controls[name]:
-                raise ValueError(f"set: {name} takes one of {self.controls[name]}, got {value!r}")
+                raise ValueError(
+                    f"set: {name} takes one of {self.controls[name]}, got {value!r}"
+                )
         self._move(state)
 
     def picture_png(self) -> bytes:
@@ -153,14 +173,21 @@ class Explorer:
     def _describe(self) -> str:
         lines = [self.caption] if self.caption else []
         for name, values in self.controls.items():
-            shown = [str(value) for value in (values if len(values) < 10 else (*values[:2], "…", values[-1]))]
+            shown = [
+                str(value)
+                for value in (
+                    values if len(values) < 10 else (*values[:2], "…", values[-1])
+                )
+            ]
             lines.append(f"{_label(name)} = {self.state[name]} (of {', '.join(shown)})")
         return "\n".join([*lines, self.read_out])
 
     def __repr__(self) -> str:
         return self._text
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict, dict]:
         return self._bundle, self._metadata
 
 
@@ -184,11 +211,17 @@ class LiveExplorer(Explorer):
         }
         for slider in self._sliders.values():
             slider.observe(self._moved, "value")
-        below = [ipywidgets.HTML(f"<p>{escape(self.caption)}</p>")] if self.caption else []
+        below = (
+            [ipywidgets.HTML(f"<p>{escape(self.caption)}</p>")] if self.caption else []
+        )
         self.widget = ipywidgets.VBox([self._view, *self._sliders.values(), *below])
         # Version 7.7, which Colab has, gives a widget no mimebundle, so it is written out here. The picture
         # stays beside it for GitHub and for readers without a kernel.
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        view = {
+            "version_major": 2,
+            "version_minor": 0,
+            "model_id": self.widget.model_id,
+        }
         self._bundle["application/vnd.jupyter.widget-view+json"] = view
 
     def _move(self, state: dict[str, Value]) -> None:
@@ -201,7 +234,9 @@ class LiveExplorer(Explorer):
         try:
             self._redraw()
         except Exception:
-            self._view.value = f'<pre role="alert">{escape(traceback.format_exc())}</pre>'
+            self._view.value = (
+                f'<pre role="alert">{escape(traceback.format_exc())}</pre>'
+            )
             raise
         self._view.value = self._picture_html()
 
@@ -232,7 +267,8 @@ class PageExplorer(Explorer):
     def _page_html(self, folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         states = [
-            dict(zip(self.controls, values, strict=True)) for values in product(*self.controls.values())
+            dict(zip(self.controls, values, strict=True))
+            for values in product(*self.controls.values())
         ]
         stored = [self._store(state, folder) for state in states]
         labels = [[str(value) for value in values] for values in self.controls.values()]
@@ -241,7 +277,9 @@ class PageExplorer(Explorer):
         name, alt = stored[states.index(self.state)]
         pixels = (folder / name).read_bytes()
         width, height = Image.open(BytesIO(pixels)).size
-        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        caption = (
+            f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        )
         return f"""<figure class="explore">
 <img src="{_data_uri(pixels, "image/webp")}" alt="{escape(alt)}" width="{width}" height="{height}">
 <div class="explore-controls" hidden>{"".join(map(self._control_html, self.controls))}</div>

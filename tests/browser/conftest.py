@@ -70,4 +70,8 @@ def open_page(chromium):
 @pytest.fixture
 def phone():
     """Options of `open_page` for a small phone."""
-    return {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    return {
+        "viewport": {"width": 360, "height": 740},
+        "has_touch": True,
+        "is_mobile": True,
+    }

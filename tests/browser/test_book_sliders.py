@@ -35,10 +35,17 @@ def site(tmp_path_factory):
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(BOOK_FOLDER, str(site / "_static" / "explore"))
         explorers = [
-            explore(bars, caption="How many tokens count?", window=range(1, 9), temperature=TEMPERATURES),
+            explore(
+                bars,
+                caption="How many tokens count?",
+                window=range(1, 9),
+                temperature=TEMPERATURES,
+            ),
             explore(bars, window=range(3, 9)),
         ]
-    figures = "".join(explorer._repr_mimebundle_()[0]["text/html"] for explorer in explorers)
+    figures = "".join(
+        explorer._repr_mimebundle_()[0]["text/html"] for explorer in explorers
+    )
     (site / "notebooks").mkdir()
     (site / "notebooks" / "page.html").write_text(f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sliders</title>
@@ -92,7 +99,9 @@ def test_on_a_phone_nothing_is_wider_than_the_page_and_sliders_are_big_enough_fo
     assert page.locator("figure.explore img").first.bounding_box()["width"] <= 360
 
 
-def test_the_keyboard_moves_the_slider_it_reaches_and_no_other_figure(open_page, page_url, site):
+def test_the_keyboard_moves_the_slider_it_reaches_and_no_other_figure(
+    open_page, page_url, site
+):
     page = open_page(page_url)
     first, second = page.locator("figure.explore").all()
     page.keyboard.press("Tab")
@@ -106,7 +115,9 @@ def test_the_keyboard_moves_the_slider_it_reaches_and_no_other_figure(open_page,
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
     assert_shows(second, site, window=7)
-    outline = second.locator("input").evaluate("slider => getComputedStyle(slider).outlineStyle")
+    outline = second.locator("input").evaluate(
+        "slider => getComputedStyle(slider).outlineStyle"
+    )
     assert outline == "solid"
 
 
@@ -142,4 +153,7 @@ def test_in_the_dark_theme_the_picture_lies_on_a_light_card(open_page, page_url)
     page = open_page(page_url)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     image = page.locator("figure.explore img").first
-    assert image.evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        image.evaluate("image => getComputedStyle(image).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )

@@ -34,23 +34,51 @@ SETTINGS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 @pytest.fixture
 def lab(chromium, tmp_path):
     """The address of a JupyterLab of its own, on a folder with one notebook; stopped at the end."""
-    notebook = new_notebook(cells=[new_code_cell(SOURCE), new_code_cell("explore(draw, window=range(1, 9))")])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = new_notebook(
+        cells=[
+            new_code_cell(SOURCE),
+            new_code_cell("explore(draw, window=range(1, 9))"),
+        ]
+    )
+    notebook.metadata.kernelspec = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     folder = tmp_path / "notebooks"
     folder.mkdir()
     nbformat.write(notebook, folder / "sliders.ipynb")
     settings = tmp_path / "config" / "lab" / "user-settings" / SETTINGS
     settings.parent.mkdir(parents=True)
     settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    homes = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-    options = ["--no-browser", "--allow-root", "--IdentityProvider.token=", "--ServerApp.port_retries=0"]
+    homes = {
+        f"JUPYTER_{kind}_DIR": str(tmp_path / kind.lower())
+        for kind in ("CONFIG", "DATA", "RUNTIME")
+    }
+    path = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
+    )
+    options = [
+        "--no-browser",
+        "--allow-root",
+        "--IdentityProvider.token=",
+        "--ServerApp.port_retries=0",
+    ]
     port = free_port()
     log = tmp_path / "lab.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options, f"--ServerApp.port={port}", str(folder)],
-            env=os.environ | homes | {"PYTHONPATH": path, "IPYTHONDIR": str(tmp_path / "ipython")},
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                *options,
+                f"--ServerApp.port={port}",
+                str(folder),
+            ],
+            env=os.environ
+            | homes
+            | {"PYTHONPATH": path, "IPYTHONDIR": str(tmp_path / "ipython")},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -59,7 +87,9 @@ def lab(chromium, tmp_path):
         wait_for(f"{address}/api", server, log)
         yield address
     finally:
-        server.send_signal(signal.SIGTERM)  # the server stops its kernels before it ends
+        server.send_signal(
+            signal.SIGTERM
+        )  # the server stops its kernels before it ends
         server.wait(timeout=30)
 
 
@@ -98,7 +128,9 @@ def test_a_slider_moves_in_jupyterlab(lab, open_page):
     page.keyboard.press("End")
     page.locator('.jp-OutputArea-output img[alt="8 of 8 bars stand"]').wait_for()
     image.evaluate("image => image.decode()")
-    pixels = decode(base64.b64decode(image.get_attribute("src").partition("base64,")[2]))
+    pixels = decode(
+        base64.b64decode(image.get_attribute("src").partition("base64,")[2])
+    )
     namespace = {}
     exec(SOURCE, namespace)
     assert np.array_equal(pixels, decode(namespace["draw"](8).encode()))
