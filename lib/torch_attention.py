@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from lib.masks import Mask, causal
+from lib.numpy_attention import score_scale
 
 BACKENDS = ("auto", "dense", "sdpa")
 
@@ -40,13 +41,10 @@ def attention_weights(
     shapes, dtypes, devices and masks that do not fit (Chapter 1, "From scores to weights").
     """
     _check_queries_and_keys(q, k)
-    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    scores = q @ k.transpose(-1, -2) * scale
+    scores = _wide(q) @ _wide(k).transpose(-1, -2) * score_scale(scale, q.shape[-1])
     if mask is not None:
-        scores = scores.masked_fill(
-            ~allowed_pairs(mask, scores.shape, q.device), -math.inf
-        )
-    return softmax(scores)
+        scores = scores.masked_fill(~allowed_pairs(mask, scores.shape, q.device), -math.inf)
+    return softmax(scores).to(q.dtype)
 
 
 def attention(
@@ -65,19 +63,15 @@ def attention(
     `attention_weights`.
     """
     if backend not in BACKENDS:
-        raise ValueError(
-            f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}"
-        )
+        raise ValueError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     _check_queries_and_keys(q, k)
     _check_values(q, k, v)
-    if backend == "dense":
+    if backend == "dense" or 0 in (q.shape[-2], k.shape[-2]):  # fused kernels disagree about no tokens
         return attention_weights(q, k, mask, scale=scale) @ v
-    return _sdpa(q, k, v, mask, scale)
+    return _sdpa(q, k, v, mask, score_scale(scale, q.shape[-1]))
 
 
-def allowed_pairs(
-    mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
-) -> torch.Tensor:
+def allowed_pairs(mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device) -> torch.Tensor:
     """`mask` as a boolean tensor on `device` that broadcasts to the scores' `shape` (..., n_q, n_k)."""
     if isinstance(mask, Mask):
         n_q, n_k = shape[-2:]
@@ -87,11 +81,12 @@ def allowed_pairs(
     if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
         given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
         raise TypeError(
-            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}"
+            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
+            f"if 1 means 'may attend' in it, use torch.as_tensor(mask).bool()"
         )
     if mask.device != device:
         raise ValueError(
-            f"mask: expected a tensor on {device}, where q is, got one on {mask.device}"
+            f"mask: expected a tensor on {device}, where q is, got one on {mask.device}; use mask.to(q.device)"
         )
     try:
         fits = torch.broadcast_shapes(mask.shape, shape) == shape
@@ -106,39 +101,39 @@ def allowed_pairs(
 
 def _sdpa(q, k, v, mask, scale):
     n_q, n_k = q.shape[-2], k.shape[-2]
-    leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    if (
-        n_q == 0 or n_k == 0
-    ):  # nothing to fuse, and the fused kernels differ in what they return
-        return attention_weights(q, k, mask, scale=scale) @ v
+    scores_shape = torch.Size((*torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]), n_q, n_k))
+    leading = torch.broadcast_shapes(scores_shape[:-2], v.shape[:-2])
     q, k, v = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v))
-    if mask is None or (isinstance(mask, Mask) and mask == causal and n_q == n_k):
-        return F.scaled_dot_product_attention(
-            q, k, v, is_causal=mask is not None, scale=scale
-        )
-    allowed = allowed_pairs(mask, torch.Size((*leading, n_q, n_k)), q.device)
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+    if isinstance(mask, Mask) and mask == causal and n_q == n_k:  # is_causal is top-left where n_q ≠ n_k
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+    allowed = allowed_pairs(mask, scores_shape, q.device)
     # What a fused kernel returns for an empty row has differed between versions and devices, so
     # empty rows are opened for the kernel and set to zero afterwards; their gradient is zero too.
     empty = ~allowed.any(dim=-1, keepdim=True)
-    output = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=allowed | empty, scale=scale
-    )
+    output = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed | empty, scale=scale)
     return output.masked_fill(empty, 0)
 
 
 def _check_floats(name: str, x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise TypeError(f"{name}: expected a tensor of floats, got {given}")
+        raise TypeError(
+            f"{name}: expected a tensor of floats, got {given}; convert with torch.as_tensor({name}).float()"
+        )
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    """Half precision is widened for scores and sums: a dot product soon leaves the range of float16."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
     for name, x in (("q", q), ("k", k)):
         _check_floats(name, x)
         if x.ndim < 2:
-            raise ValueError(
-                f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
-            )
+            raise ValueError(f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}")
     if q.shape[-1] != k.shape[-1]:
         raise ValueError(
             f"q and k: expected the same number of features, got {tuple(q.shape)} and {tuple(k.shape)}"
@@ -164,14 +159,15 @@ def _check_leading(names: str, *tensors: torch.Tensor) -> None:
         torch.broadcast_shapes(*(x.shape[:-2] for x in tensors))
     except RuntimeError:
         shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
-        raise ValueError(
-            f"{names}: expected leading dimensions that broadcast, got {shapes}"
-        ) from None
+        raise ValueError(f"{names}: expected leading dimensions that broadcast, got {shapes}") from None
 
 
 def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
-    for what in ("dtype", "device"):
-        if getattr(a, what) != getattr(b, what):
-            raise TypeError(
-                f"{names}: expected one {what}, got {getattr(a, what)} and {getattr(b, what)}"
-            )
+    if a.dtype != b.dtype:
+        raise TypeError(
+            f"{names}: expected one dtype, got {a.dtype} and {b.dtype}; convert one with .to(dtype)"
+        )
+    if a.device != b.device:
+        raise ValueError(
+            f"{names}: expected one device, got {a.device} and {b.device}; move one with .to(device)"
+        )
