@@ -178,7 +178,8 @@ class Not(Mask):
         return ~self.operand.rule(i, j)
 
     def __repr__(self):
-        return f"~{self.operand!r}" if self.operand.binding == 3 else f"~({self.operand!r})"
+        operand = repr(self.operand)
+        return f"~{operand}" if self.operand.binding == 3 else f"~({operand})"
 
 
 full = Full()
@@ -215,7 +216,9 @@ def _infix(mask, operator):
 
 def _integer(name, value, at_least):
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer, got {value!r} ({type(value).__name__})")
+        raise TypeError(
+            f"{name}: expected an integer, got {value!r} ({type(value).__name__})"
+        )
     if value < at_least:
         raise ValueError(f"{name}: expected at least {at_least}, got {value}")
     return int(value)
@@ -243,9 +246,12 @@ def _index_array(name, values):
     # int64 throughout: the difference of two unsigned positions would wrap around.
     positions = array.long() if _is_tensor(array) else array.astype(np.int64)
     if 0 not in positions.shape and positions.min() < 0:
-        raise ValueError(f"{name}: expected positions that count from 0, got {positions.min().item()}")
+        raise ValueError(
+            f"{name}: expected positions that count from 0, got {positions.min().item()}"
+        )
     return positions
 
 
 def _is_tensor(x):
-    return hasattr(x, "new_tensor")  # known by its manners: this module must not import torch
+    # Known by its manners, because this module must not import torch.
+    return hasattr(x, "new_tensor")

@@ -65,7 +65,9 @@ def attention(
     weights = attention_weights(q, k, mask, scale=scale)
     n_k = weights.shape[-1]
     if v.ndim < 2 or v.shape[-2] != n_k:
-        raise ValueError(f"v: expected shape (..., n_k={n_k}, d_v), one value for each key, got {v.shape}")
+        raise ValueError(
+            f"v: expected shape (..., n_k={n_k}, d_v), one value for each key, got {v.shape}"
+        )
     _check_leading("v and the weights", v, weights)
     return weights @ v
 
@@ -79,7 +81,9 @@ def score_scale(scale: float | None, features: int) -> float:
     return float(scale)  # a NumPy float64 would turn float32 scores into float64
 
 
-def allowed_pairs(mask: Mask | np.ndarray, n_q: int, n_k: int, shape: tuple[int, ...]) -> np.ndarray:
+def allowed_pairs(
+    mask: Mask | np.ndarray, n_q: int, n_k: int, shape: tuple[int, ...]
+) -> np.ndarray:
     """`mask` as a boolean array that broadcasts to the scores' `shape` (..., n_q, n_k)."""
     if isinstance(mask, Mask):
         return mask.dense(n_q, n_k)
@@ -117,9 +121,13 @@ def _wide(x: np.ndarray) -> np.ndarray:
 def _check_shapes(q: np.ndarray, k: np.ndarray) -> tuple[int, int]:
     for name, array in (("q", q), ("k", k)):
         if array.ndim < 2:
-            raise ValueError(f"{name}: expected shape (..., tokens, features), got {array.shape}")
+            raise ValueError(
+                f"{name}: expected shape (..., tokens, features), got {array.shape}"
+            )
     if q.shape[-1] != k.shape[-1]:
-        raise ValueError(f"q and k: expected the same number of features, got {q.shape} and {k.shape}")
+        raise ValueError(
+            f"q and k: expected the same number of features, got {q.shape} and {k.shape}"
+        )
     if q.shape[-1] == 0:
         raise ValueError(f"q: expected at least one feature, got {q.shape}")
     _check_leading("q and k", q, k)

@@ -43,7 +43,9 @@ def attention_weights(
     _check_queries_and_keys(q, k)
     scores = _wide(q) @ _wide(k).transpose(-1, -2) * score_scale(scale, q.shape[-1])
     if mask is not None:
-        scores = scores.masked_fill(~allowed_pairs(mask, scores.shape, q.device), -math.inf)
+        scores = scores.masked_fill(
+            ~allowed_pairs(mask, scores.shape, q.device), -math.inf
+        )
     return softmax(scores).to(q.dtype)
 
 
@@ -63,15 +65,20 @@ def attention(
     `attention_weights`.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+        raise ValueError(
+            f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}"
+        )
     _check_queries_and_keys(q, k)
     _check_values(q, k, v)
-    if backend == "dense" or 0 in (q.shape[-2], k.shape[-2]):  # fused kernels disagree about no tokens
+    no_tokens = 0 in (q.shape[-2], k.shape[-2])  # where fused kernels disagree
+    if backend == "dense" or no_tokens:
         return attention_weights(q, k, mask, scale=scale) @ v
     return _sdpa(q, k, v, mask, score_scale(scale, q.shape[-1]))
 
 
-def allowed_pairs(mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device) -> torch.Tensor:
+def allowed_pairs(
+    mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
+) -> torch.Tensor:
     """`mask` as a boolean tensor on `device` that broadcasts to the scores' `shape` (..., n_q, n_k)."""
     if isinstance(mask, Mask):
         n_q, n_k = shape[-2:]
@@ -101,18 +108,21 @@ def allowed_pairs(mask: Mask | torch.Tensor, shape: torch.Size, device: torch.de
 
 def _sdpa(q, k, v, mask, scale):
     n_q, n_k = q.shape[-2], k.shape[-2]
-    scores_shape = torch.Size((*torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]), n_q, n_k))
-    leading = torch.broadcast_shapes(scores_shape[:-2], v.shape[:-2])
-    q, k, v = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v))
+    scores_leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    output_leading = torch.broadcast_shapes(scores_leading, v.shape[:-2])
+    q, k, v = (x.expand(*output_leading, *x.shape[-2:]) for x in (q, k, v))
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    if isinstance(mask, Mask) and mask == causal and n_q == n_k:  # is_causal is top-left where n_q ≠ n_k
+    # Where n_q ≠ n_k, is_causal aligns top-left, and a mask here bottom-right.
+    if isinstance(mask, Mask) and mask == causal and n_q == n_k:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
-    allowed = allowed_pairs(mask, scores_shape, q.device)
+    allowed = allowed_pairs(mask, torch.Size((*scores_leading, n_q, n_k)), q.device)
     # What a fused kernel returns for an empty row has differed between versions and devices, so
     # empty rows are opened for the kernel and set to zero afterwards; their gradient is zero too.
     empty = ~allowed.any(dim=-1, keepdim=True)
-    output = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed | empty, scale=scale)
+    output = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=allowed | empty, scale=scale
+    )
     return output.masked_fill(empty, 0)
 
 
@@ -133,7 +143,9 @@ def _check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
     for name, x in (("q", q), ("k", k)):
         _check_floats(name, x)
         if x.ndim < 2:
-            raise ValueError(f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}")
+            raise ValueError(
+                f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
+            )
     if q.shape[-1] != k.shape[-1]:
         raise ValueError(
             f"q and k: expected the same number of features, got {tuple(q.shape)} and {tuple(k.shape)}"
@@ -159,7 +171,9 @@ def _check_leading(names: str, *tensors: torch.Tensor) -> None:
         torch.broadcast_shapes(*(x.shape[:-2] for x in tensors))
     except RuntimeError:
         shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
-        raise ValueError(f"{names}: expected leading dimensions that broadcast, got {shapes}") from None
+        raise ValueError(
+            f"{names}: expected leading dimensions that broadcast, got {shapes}"
+        ) from None
 
 
 def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:

@@ -50,7 +50,9 @@ def attention_weights(
     """Weights (..., n_q, n_k) by loops over rows; `allowed` broadcasts to that shape."""
     leading = np.broadcast_shapes(q.shape[:-2], k.shape[:-2])
     shape = (*leading, q.shape[-2], k.shape[-2])
-    q, k = (np.broadcast_to(x, (*leading, *x.shape[-2:])).astype(np.float64) for x in (q, k))
+    q, k = (
+        np.broadcast_to(x, (*leading, *x.shape[-2:])).astype(np.float64) for x in (q, k)
+    )
     allowed = np.broadcast_to(allowed, shape)
     weights = np.zeros(shape)
     for index in np.ndindex(*shape[:-1]):
@@ -61,7 +63,11 @@ def attention_weights(
 
 
 def attention(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, allowed: np.ndarray, scale: float | None = None
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    allowed: np.ndarray,
+    scale: float | None = None,
 ) -> np.ndarray:
     """Outputs (..., n_q, d_v): for each row the sum of weight times value, key by key."""
     weights = attention_weights(q, k, allowed, scale)
@@ -71,17 +77,23 @@ def attention(
     output = np.zeros((*weights.shape[:-1], v.shape[-1]))
     for index in np.ndindex(*output.shape):
         *batch, row, feature = index
-        output[index] = math.fsum(weights[(*batch, row)] * v[(*batch, slice(None), feature)])
+        output[index] = math.fsum(
+            weights[(*batch, row)] * v[(*batch, slice(None), feature)]
+        )
     return output
 
 
 def _softmax_row(query: list, keys: list, allowed: list, scale: float | None) -> list:
     scale = 1 / math.sqrt(len(query)) if scale is None else scale
-    scores = [scale * math.fsum(a * b for a, b in zip(query, key, strict=True)) for key in keys]
+    scores = [
+        scale * math.fsum(a * b for a, b in zip(query, key, strict=True))
+        for key in keys
+    ]
     readable = [score for score, may in zip(scores, allowed, strict=True) if may]
     if not readable:
         return [0.0] * len(keys)
     exponentials = [
-        math.exp(score - max(readable)) if may else 0.0 for score, may in zip(scores, allowed, strict=True)
+        math.exp(score - max(readable)) if may else 0.0
+        for score, may in zip(scores, allowed, strict=True)
     ]
     return [x / math.fsum(exponentials) for x in exponentials]

@@ -50,7 +50,13 @@ class Problem:
     allowed: np.ndarray
 
 
-LEADING = [((), (), ()), ((2,), (2,), (2,)), ((2, 3), (2, 1), (1, 3)), ((), (), (3,)), ((3,), (), ())]
+LEADING = [
+    ((), (), ()),
+    ((2,), (2,), (2,)),
+    ((2, 3), (2, 1), (1, 3)),
+    ((), (), (3,)),
+    ((3,), (), ()),
+]
 
 
 @st.composite
@@ -64,7 +70,9 @@ def problems(draw, mask_kinds=("none", "mask", "array")):
     q = size * random.normal(size=(*q_leading, n_q, d))
     k = random.normal(size=(*k_leading, n_k, d))
     v = random.normal(size=(*v_leading, n_k, d_v))
-    mask, allowed = _draw_mask(draw, draw(st.sampled_from(mask_kinds)), random, (*q_leading, n_q, n_k))
+    mask, allowed = _draw_mask(
+        draw, draw(st.sampled_from(mask_kinds)), random, (*q_leading, n_q, n_k)
+    )
     return Problem(q, k, v, mask, allowed)
 
 

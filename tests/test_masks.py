@@ -131,7 +131,9 @@ def test_the_number_of_keys_defaults_to_the_number_of_queries():
     assert causal.dense(4).shape == (4, 4)
 
 
-@pytest.mark.parametrize(("n", "shape"), [((0,), (0, 0)), ((1,), (1, 1)), ((0, 3), (0, 3)), ((0, 0), (0, 0))])
+@pytest.mark.parametrize(
+    ("n", "shape"), [((0,), (0, 0)), ((1,), (1, 1)), ((0, 3), (0, 3)), ((0, 0), (0, 0))]
+)
 def test_no_token_and_one_token(n, shape):
     for mask in (full, causal, window(2), causal & window(1)):
         assert mask.dense(*n).shape == shape
@@ -161,7 +163,14 @@ KINDS = {
     "torch int32": lambda n: torch.arange(n, dtype=torch.int32),
     "torch uint8": lambda n: torch.arange(n, dtype=torch.uint8),
 }
-SAMPLES = [full, causal, window(2), ~causal, causal & window(3), ~(causal & window(2)) | ~full]
+SAMPLES = [
+    full,
+    causal,
+    window(2),
+    ~causal,
+    causal & window(3),
+    ~(causal & window(2)) | ~full,
+]
 
 
 @pytest.mark.parametrize("mask", SAMPLES, ids=repr)
@@ -182,7 +191,9 @@ def test_an_index_array_meets_an_int(mask):
     np.testing.assert_array_equal(mask.allowed(4, np.arange(6)), keys[4])
     np.testing.assert_array_equal(mask.allowed(np.arange(6), 2), keys[:, 2])
     np.testing.assert_array_equal(mask.allowed(4, torch.arange(6)).numpy(), keys[4])
-    np.testing.assert_array_equal(mask.allowed(torch.arange(6), np.int64(2)).numpy(), keys[:, 2])
+    np.testing.assert_array_equal(
+        mask.allowed(torch.arange(6), np.int64(2)).numpy(), keys[:, 2]
+    )
     np.testing.assert_array_equal(mask.allowed(4, [0, 1, 2]), keys[4, :3])
 
 
@@ -321,10 +332,14 @@ def test_allowed_refuses_what_is_no_position(i, j, error, words):
     assert all(word in said for word in words), said
 
 
-@pytest.mark.parametrize("mask", [causal, window(2), causal & full, full | causal, ~causal], ids=repr)
+@pytest.mark.parametrize(
+    "mask", [causal, window(2), causal & full, full | causal, ~causal], ids=repr
+)
 def test_more_queries_than_keys_are_refused_where_order_matters(mask):
     said = message(ValueError, lambda: mask.dense(3, 2))
-    assert all(word in said for word in ("n_q=3", "n_k=2", repr(mask), "n_k >= n_q")), said
+    assert all(word in said for word in ("n_q=3", "n_k=2", repr(mask), "n_k >= n_q")), (
+        said
+    )
 
 
 @pytest.mark.parametrize(
@@ -342,7 +357,11 @@ def test_dense_refuses_what_is_no_length(lengths, error, words):
     assert all(word in said for word in words), said
 
 
-ARRAYS = {"ndarray": np.ones((2, 2), dtype=bool), "Tensor": torch.ones(2, 2, dtype=torch.bool), "bool": True}
+ARRAYS = {
+    "ndarray": np.ones((2, 2), dtype=bool),
+    "Tensor": torch.ones(2, 2, dtype=torch.bool),
+    "bool": True,
+}
 
 
 @pytest.mark.parametrize("kind", ARRAYS)
@@ -355,4 +374,6 @@ def test_masks_combine_with_masks_alone(kind):
         ("|", lambda: array | causal),
     ):
         said = message(TypeError, use)
-        assert all(word in said for word in (f"{operator}:", "mask", kind, "dense(")), said
+        assert all(word in said for word in (f"{operator}:", "mask", kind, "dense(")), (
+            said
+        )
