@@ -79,9 +79,9 @@ def attention(
 def allowed_pairs(
     mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
 ) -> torch.Tensor:
-    """`mask` as a boolean tensor on `device` that broadcasts to the scores' `shape` (..., n_q, n_k)."""
+    """`mask` as a boolean tensor (..., n_q, n_k) on `device` that broadcasts to the scores' `shape`."""
+    n_q, n_k = shape[-2:]
     if isinstance(mask, Mask):
-        n_q, n_k = shape[-2:]
         i = torch.arange(n_q, device=device)[:, None] + mask.first_query(n_q, n_k)
         j = torch.arange(n_k, device=device)[None, :]
         return mask.rule(i, j)
@@ -103,7 +103,8 @@ def allowed_pairs(
         raise ValueError(
             f"mask: expected a shape that broadcasts to {tuple(shape)} (..., n_q, n_k), got {tuple(mask.shape)}"
         )
-    return mask
+    # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
+    return mask.expand(*mask.shape[:-2], n_q, n_k)
 
 
 def _sdpa(q, k, v, mask, scale):

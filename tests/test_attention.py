@@ -162,6 +162,17 @@ def test_softmax_normalises_the_axis_it_is_given(softmax, axis):
     np.testing.assert_allclose(softmax(x), softmax(x, 2), rtol=0)
 
 
+@every_method
+@pytest.mark.parametrize("leading", [(), (2,), (2, 3)])
+@pytest.mark.parametrize("shape", [(), (6,), (1, 6), (4, 1), (1, 1), (4, 6)])
+def test_an_array_broadcasts_to_the_scores(attention, leading, shape):
+    q, k, v = qkv(4, 6, leading=leading)
+    for seed in range(4):
+        mask = np.array(np.random.default_rng(seed).random(shape) < 0.5)
+        expected = oracle.attention(q, k, v, mask)
+        np.testing.assert_allclose(attention(q, k, v, mask), expected, atol=1e-12)
+
+
 # --- what weights and outputs are -----------------------------------------------------------------
 
 
