@@ -247,6 +247,19 @@ def test_queries_without_any_key_give_zeros(attention):
 
 
 @every_method
+@pytest.mark.parametrize(
+    ("mask", "allowed"),
+    [(None, True), (full, True), (~full, False), (ARRAY[:5, :2], ARRAY[:5, :2])],
+    ids=["None", "full", "~full", "array"],
+)
+def test_more_queries_than_keys_where_order_does_not_matter(attention, mask, allowed):
+    q, k, v = qkv(5, 2)
+    np.testing.assert_allclose(
+        attention(q, k, v, mask), oracle.attention(q, k, v, allowed), atol=1e-12
+    )
+
+
+@every_method
 def test_no_batch_gives_no_output(attention):
     assert attention(*qkv(leading=(0,)), causal).shape == (0, 6, 3)
 
