@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbformat import v4
 
 from lib.notebook_rules import Page, broken_rules
 from lib.repository import NOTEBOOK_FOLDERS, read_address
@@ -79,10 +80,11 @@ def run(path: Path) -> None:
 def problems(path: Path) -> list[str]:
     """What breaks the rules in the notebook at `path`, one sentence each; see `lib.notebook_rules`."""
     root = path.resolve().parent.parent
-    notebook = nbformat.read(path, 4)
+    text = path.read_text(encoding="utf-8")
+    notebook = v4.reads(text)  # nbformat.read would mend faulty ids without a word
     page = Page(root, path.resolve().relative_to(root), notebook, read_address(root))
     faults = broken_rules(page)
-    if path.read_text(encoding="utf-8") != nbformat.writes(normalise(notebook)) + "\n":
+    if text != v4.writes(normalise(notebook)) + "\n":
         faults.append(
             "it is not stored in normalised form: run `python -m lib notebooks --run`"
         )

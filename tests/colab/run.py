@@ -91,7 +91,7 @@ def build_environment() -> None:
         "--constraint",
         CONSTRAINTS,
     ]
-    subprocess.run([*install, "--progress-bar", "off", TORCH, *names], check=True)
+    subprocess.run([*install, "--quiet", TORCH, *names], check=True)
     stamp.write_text(wanted)
 
 
