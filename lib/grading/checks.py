@@ -218,7 +218,7 @@ def check(
     exercise = exercise_of(question)
     hints = (hint,) if isinstance(hint, str) else tuple(hint)
     where = (
-        (f"{exercise.CHAPTER[:2]}, section {section}", _address(exercise.CHAPTER, section))
+        (f"chapter {exercise.CHAPTER[:2]}, section {section}", _address(exercise.CHAPTER, section))
         if section
         else None
     )

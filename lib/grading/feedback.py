@@ -36,8 +36,9 @@ class Finding:
 class Result:
     """The verdict of one check; as the output of a cell it shows itself.
 
-    `status` is a key of HEADLINES, `points` are 0 for a hidden check, `section` is the title and address of the section to read again,
-    `progress` the points so far and in total, and `title` names what they are counted over.
+    `status` is a key of HEADLINES. `points` are those of the question, 0 for a hidden check. `section` is the title
+    and the address of the section to read again. `progress` has the points so far and in all, counted over what
+    `title` names.
     """
 
     question: str
