@@ -7,10 +7,22 @@ import sys
 # command: (module, what it does). A module is imported only when its command runs; it offers
 # configure(parser), which adds its options, and main(arguments), which returns the exit status.
 COMMANDS = {
-    "notebooks": ("lib.notebooks", "run the notebooks and normalise what is stored, or check them"),
-    "exercises": ("lib.grading.build", "write exercises/ from solutions/, or check that they agree"),
-    "repository": ("lib.repository", "write the repository's address everywhere it is derived, or check it"),
-    "ledger": ("lib.ledger", "write the map of the documents from book/ledger.yml, or check it"),
+    "notebooks": (
+        "lib.notebooks",
+        "run the notebooks and normalise what is stored, or check them",
+    ),
+    "exercises": (
+        "lib.grading.build",
+        "write exercises/ from solutions/, or check that they agree",
+    ),
+    "repository": (
+        "lib.repository",
+        "write the repository's address everywhere it is derived, or check it",
+    ),
+    "ledger": (
+        "lib.ledger",
+        "write the map of the documents from book/ledger.yml, or check it",
+    ),
 }
 
 
@@ -22,7 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     argv = sys.argv[1:] if argv is None else argv
     for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        command = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
         if name in argv[:1]:
             implementation = importlib.import_module(module)
             implementation.configure(command)

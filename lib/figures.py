@@ -5,8 +5,13 @@ nothing else, so the same arguments always give the same pixels.
 """
 
 import io
+from collections.abc import Sequence
 
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
 
 
 class Picture:
@@ -41,7 +46,321 @@ def show(figure: Figure, *, alt: str) -> Picture:
     `alt` says what to see, not what the figure is: one or two sentences.
     """
     if not isinstance(figure, Figure):
-        raise TypeError(f"figure: expected a Matplotlib Figure, got {type(figure).__name__}")
+        raise TypeError(
+            f"figure: expected a Matplotlib Figure, got {type(figure).__name__}"
+        )
     if not isinstance(alt, str) or len(alt.split()) < 3:
         raise ValueError(f"alt: expected a sentence that says what to see, got {alt!r}")
     return Picture(figure, alt)
+
+
+# One style for every picture: colours that stay apart for colour-blind readers and in print, and
+# always a second sign (a shape, a hatch, a number) beside the colour.
+INK, ACCENT, FAINT = "#1a2b42", "#b3541e", "#8795a8"
+CELLS = LinearSegmentedColormap.from_list("weights", ["#f4f8fc", "#5b9bd5", "#1b4f8a"])
+FORBIDDEN = "////"
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _bare(axes: Axes) -> Axes:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def attention_arcs(tokens: Sequence[str], weights: np.ndarray, query: int) -> Figure:
+    """The sentence, with an arc from one query to each key it reads, as thick as the weight.
+
+    `weights`: (n,), row `query` of the weights (Chapter 1).
+    """
+    figure = _figure(6.4, 2.3)
+    axes = _bare(figure.add_subplot())
+    n = len(tokens)
+    for j, (token, weight) in enumerate(zip(tokens, weights, strict=True)):
+        is_query = j == query
+        axes.text(
+            j, 0, token, ha="center", va="top", fontsize=12, color=ACCENT if is_query else INK,
+            weight="bold" if is_query else "normal",
+        )  # fmt: skip
+        axes.text(
+            j, -0.62, f"{weight:.2f}", ha="center", va="top", fontsize=10, color=INK
+        )
+        if weight > 0:
+            angle = np.linspace(0, np.pi, 60)
+            reach = abs(query - j) / 2
+            height = 0.25 + 0.42 * reach if reach else 0.3
+            x = (query + j) / 2 + np.cos(angle) * (reach or 0.22)
+            axes.plot(
+                x,
+                0.12 + np.sin(angle) * height,
+                color=ACCENT,
+                lw=0.4 + 8 * weight,
+                alpha=0.75,
+            )
+    axes.set(xlim=(-0.6, n - 0.4), ylim=(-1.0, 2.0))
+    return figure
+
+
+def matrix(
+    values: np.ndarray,
+    *,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    allowed: np.ndarray | None = None,
+    title: str = "",
+    decimals: int = 2,
+) -> Figure:
+    """A matrix of numbers as shaded cells; pairs that are not allowed are hatched.
+
+    `values`: (n_q, n_k) with one label per row and column; `allowed`: boolean, the same shape.
+    """
+    n_q, n_k = values.shape
+    figure = _figure(1.6 + 0.58 * n_k, 1.1 + 0.45 * n_q)
+    axes = figure.add_subplot()
+    axes.imshow(
+        np.where(np.isfinite(values), values, np.nan),
+        cmap=CELLS,
+        aspect="auto",
+        vmin=min(0, values.min()),
+    )
+    for i in range(n_q):
+        for j in range(n_k):
+            if allowed is not None and not allowed[i, j]:
+                cell = Rectangle(
+                    (j - 0.5, i - 0.5),
+                    1,
+                    1,
+                    hatch=FORBIDDEN,
+                    fill=True,
+                    fc="white",
+                    ec=FAINT,
+                    lw=0,
+                )
+                axes.add_patch(cell)
+            else:
+                dark = values[i, j] > 0.55 * values.max()
+                axes.text(
+                    j, i, f"{values[i, j]:.{decimals}f}", ha="center", va="center", fontsize=9.5,
+                    color="white" if dark else INK,
+                )  # fmt: skip
+    axes.set_xticks(
+        range(n_k),
+        columns if columns is not None else range(n_k),
+        fontsize=10,
+        rotation=35,
+    )
+    axes.set_yticks(range(n_q), rows if rows is not None else range(n_q), fontsize=10)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+    axes.set_ylabel("query i", color=INK)
+    axes.set_xlabel("key j", color=INK)
+    axes.xaxis.set_label_position("top")
+    axes.set_title(title, fontsize=11, color=INK)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def weight_bars(
+    axes: Axes, tokens: Sequence[str], weights: np.ndarray, allowed: np.ndarray
+) -> None:
+    """One row of weights as bars over the sentence; tokens that may not be read are hatched."""
+    n = len(tokens)
+    for j in range(n):
+        if not allowed[j]:
+            axes.axvspan(j - 0.5, j + 0.5, fc="white", ec=FAINT, hatch=FORBIDDEN, lw=0)
+    bars = axes.bar(
+        range(n), weights, width=0.7, color=np.where(allowed, "#1b4f8a", "none")
+    )
+    labels = [
+        f"{w:.2f}" if may else "" for w, may in zip(weights, allowed, strict=True)
+    ]
+    axes.bar_label(bars, labels, fontsize=9, color=INK, padding=1)
+    axes.set_xticks(range(n), tokens, rotation=35, fontsize=10)
+    axes.set(ylim=(0, 1.12), xlim=(-0.5, n - 0.5))
+    axes.set_ylabel("weight", color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def value_plane(
+    axes: Axes,
+    values: np.ndarray,
+    labels: Sequence[str],
+    weights: np.ndarray,
+    allowed: np.ndarray,
+    output: np.ndarray,
+) -> None:
+    """Values in the plane: dots as large as their weight, the hull of the visible ones, the output.
+
+    `values`: (n, 2); `weights`, `allowed`: (n,); `output`: (2,) (Chapter 1, "Every output lies between").
+    """
+    visible = values[allowed]
+    hull = visible[hull_order(visible)]
+    axes.add_patch(
+        Polygon(hull, closed=True, fc="#dce9f6", ec="#5b9bd5", lw=1.2, zorder=0)
+    )
+    hidden = values[~allowed]
+    axes.scatter(*hidden.T, marker="x", s=28, color=FAINT, zorder=1)
+    axes.scatter(
+        *visible.T, s=22 + 420 * weights[allowed], color="#1b4f8a", alpha=0.85, zorder=2
+    )
+    axes.scatter(*output, marker="*", s=330, color=ACCENT, ec="white", zorder=4)
+    for place in dict.fromkeys(
+        map(tuple, values)
+    ):  # tokens with one value share one label
+        names = " ".join(
+            dict.fromkeys(
+                t for t, v in zip(labels, values, strict=True) if tuple(v) == place
+            )
+        )
+        axes.annotate(
+            names,
+            place,
+            xytext=(5, 6),
+            textcoords="offset points",
+            fontsize=9.5,
+            color=INK,
+            zorder=3,
+        )
+    axes.margins(0.16)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlabel("first coordinate of the value", color=INK)
+    axes.set_ylabel("second coordinate", color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def hull_order(points: np.ndarray) -> np.ndarray:
+    """Indices of the corners of the convex hull of `points` (m, 2), counter-clockwise (Andrew 1979)."""
+    order = np.lexsort((points[:, 1], points[:, 0]))
+
+    def chain(indices):
+        corners: list[int] = []
+        for index in indices:
+            while (
+                len(corners) > 1
+                and _turn(points[corners[-2]], points[corners[-1]], points[index]) <= 0
+            ):
+                corners.pop()
+            corners.append(index)
+        return corners
+
+    lower, upper = chain(order), chain(order[::-1])
+    return np.array(lower[:-1] + upper[:-1] or lower)
+
+
+def _turn(a, b, c) -> float:
+    """Positive when a → b → c turns left."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def attention_state(
+    tokens: Sequence[str],
+    values: np.ndarray,
+    weights: np.ndarray,
+    allowed: np.ndarray,
+    output: np.ndarray,
+    title: str = "",
+) -> Figure:
+    """One query's attention in two panels: its weights over the sentence, and its output among the values."""
+    figure = _figure(5.6, 6.0)
+    above, below = figure.subplots(2, 1, height_ratios=(1, 1.7))
+    above.set_title(title, fontsize=11, color=INK)
+    weight_bars(above, tokens, weights, allowed)
+    value_plane(below, values, tokens, weights, allowed, output)
+    return figure
+
+
+def plane(
+    tokens: Sequence[str],
+    values: np.ndarray,
+    weights: np.ndarray,
+    allowed: np.ndarray,
+    output: np.ndarray,
+) -> Figure:
+    """The value plane alone, as a picture of its own."""
+    figure = _figure(5.6, 4.0)
+    value_plane(figure.add_subplot(), values, tokens, weights, allowed, output)
+    return figure
+
+
+def share_bars(weights: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> Figure:
+    """Weights beside shares: how much each value is weighed, and how much of each coordinate it makes up.
+
+    `weights`: (n,), `shares`: (n, d_v), each column summing to 1 (Chapter 1, "Weights are not shares").
+    """
+    figure = _figure(5.8, 2.9)
+    axes = figure.add_subplot()
+    columns = np.column_stack([weights, shares])
+    ticks = [
+        "weights",
+        *(f"shares of\ncoordinate {c + 1}" for c in range(shares.shape[1])),
+    ]
+    bottom = np.zeros(columns.shape[1])
+    for row, name, color, hatch in zip(
+        columns, names, ("#1b4f8a", "#f0c9a6"), ("", "..."), strict=True
+    ):
+        bars = axes.bar(
+            range(len(ticks)),
+            row,
+            0.62,
+            bottom,
+            color=color,
+            ec="white",
+            hatch=hatch,
+            label=name,
+        )
+        labels = axes.bar_label(
+            bars,
+            [f"{100 * share:.1f} %" for share in row],
+            label_type="center",
+            fontsize=10,
+        )
+        for label in labels:
+            label.set(color="white" if hatch == "" else INK)
+        bottom += row
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_yticks([])
+    axes.set(xlim=(-0.5, len(ticks) + 0.25))
+    axes.spines[:].set_visible(False)
+    axes.legend(frameon=False, loc="center right", reverse=True)
+    return figure
+
+
+def attention_flow() -> Figure:
+    """One attention output from start to end, as boxes and arrows (Chapter 1, Definition 1.1)."""
+    figure = _figure(5.6, 4.3)
+    axes = _bare(figure.add_subplot())
+    boxes = {
+        "x_i": (1.0, 4.0, "token $i$\n$x_i$"),
+        "x_j": (4.3, 4.0, "each token $j$ it may read\n$x_j$"),
+        "q": (1.0, 2.9, "query $q_i$"),
+        "k": (3.4, 2.9, "key $k_j$"),
+        "v": (5.2, 2.9, "value $v_j$"),
+        "s": (2.2, 1.9, "score\n$s_{ij} = q_i \\cdot k_j / \\sqrt{d_k}$"),
+        "w": (2.2, 0.85, "weight $\\alpha_{ij}$\nsoftmax over the allowed $j$"),
+        "a": (5.2, 0.85, "output $a_i$\n$\\sum_j \\alpha_{ij} v_j$"),
+    }
+    arrows = ("x_i q", "x_j k", "x_j v", "q s", "k s", "s w", "w a", "v a")
+    frames = {}
+    for name, (x, y, text) in boxes.items():
+        color = ACCENT if name == "a" else "#1b4f8a"
+        frame = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": color, "lw": 1.5}
+        label = axes.text(
+            x, y, text, ha="center", va="center", fontsize=11, color=INK, bbox=frame
+        )
+        frames[name] = label.get_bbox_patch()
+    for arrow in arrows:
+        start, end = arrow.split()
+        style = {
+            "arrowstyle": "-|>",
+            "color": FAINT,
+            "lw": 1.6,
+            "shrinkA": 3,
+            "shrinkB": 3,
+        }
+        ends = {"patchA": frames[start], "patchB": frames[end]}
+        axes.annotate("", boxes[end][:2], boxes[start][:2], arrowprops=style | ends)
+    axes.set(xlim=(0, 6.3), ylim=(0.3, 4.5))
+    return figure

@@ -172,7 +172,11 @@ class Not(Mask):
         return ~self.operand.rule(i, j)
 
     def __repr__(self):
-        return f"~{self.operand!r}" if self.operand.binding == 3 else f"~({self.operand!r})"
+        return (
+            f"~{self.operand!r}"
+            if self.operand.binding == 3
+            else f"~({self.operand!r})"
+        )
 
 
 full = Full()
@@ -200,7 +204,9 @@ def _infix(mask, operator):
 
 def _integer(name, value, at_least):
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer, got {value!r} ({type(value).__name__})")
+        raise TypeError(
+            f"{name}: expected an integer, got {value!r} ({type(value).__name__})"
+        )
     if value < at_least:
         raise ValueError(f"{name}: expected at least {at_least}, got {value}")
     return int(value)
@@ -219,7 +225,9 @@ def _positions(i, j):
     i, j = (x if hasattr(x, "new_tensor") else tensor.new_tensor(x) for x in (i, j))
     for name, x in (("i", i), ("j", j)):
         if str(x.dtype) not in ("torch.int32", "torch.int64"):
-            raise TypeError(f"{name}: expected positions as int32 or int64, got a tensor of {x.dtype}")
+            raise TypeError(
+                f"{name}: expected positions as int32 or int64, got a tensor of {x.dtype}"
+            )
     return i, j
 
 
@@ -228,7 +236,9 @@ def _numpy_positions(name, values):
     if positions.size == 0:
         return positions.astype(np.int64)
     if positions.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integer positions, got an array of {positions.dtype}")
+        raise TypeError(
+            f"{name}: expected integer positions, got an array of {positions.dtype}"
+        )
     if positions.min() < 0:
         raise ValueError(f"{name}: positions count from 0, got {positions.min()}")
     return positions.astype(np.int64)  # unsigned differences would wrap around

@@ -70,7 +70,9 @@ def attention(
     return weights @ v
 
 
-def allowed_pairs(mask: Mask | np.ndarray, n_q: int, n_k: int, shape: tuple[int, ...]) -> np.ndarray:
+def allowed_pairs(
+    mask: Mask | np.ndarray, n_q: int, n_k: int, shape: tuple[int, ...]
+) -> np.ndarray:
     """`mask` as a boolean array that broadcasts to the scores' `shape` (..., n_q, n_k)."""
     if isinstance(mask, Mask):
         return mask.dense(n_q, n_k)
@@ -107,9 +109,13 @@ def _wide(x: np.ndarray) -> np.ndarray:
 def _check_shapes(q: np.ndarray, k: np.ndarray) -> tuple[int, int]:
     for name, array in (("q", q), ("k", k)):
         if array.ndim < 2:
-            raise ValueError(f"{name}: expected shape (..., tokens, features), got {array.shape}")
+            raise ValueError(
+                f"{name}: expected shape (..., tokens, features), got {array.shape}"
+            )
     if q.shape[-1] != k.shape[-1]:
-        raise ValueError(f"q and k: expected the same number of features, got {q.shape} and {k.shape}")
+        raise ValueError(
+            f"q and k: expected the same number of features, got {q.shape} and {k.shape}"
+        )
     if q.shape[-1] == 0:
         raise ValueError(f"q: expected at least one feature, got {q.shape}")
     try:

@@ -43,7 +43,9 @@ def attention_weights(
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     scores = q @ k.transpose(-1, -2) * scale
     if mask is not None:
-        scores = scores.masked_fill(~allowed_pairs(mask, scores.shape, q.device), -math.inf)
+        scores = scores.masked_fill(
+            ~allowed_pairs(mask, scores.shape, q.device), -math.inf
+        )
     return softmax(scores)
 
 
@@ -63,7 +65,9 @@ def attention(
     `attention_weights`.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+        raise ValueError(
+            f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}"
+        )
     _check_queries_and_keys(q, k)
     _check_values(q, k, v)
     if backend == "dense":
@@ -71,7 +75,9 @@ def attention(
     return _sdpa(q, k, v, mask, scale)
 
 
-def allowed_pairs(mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device) -> torch.Tensor:
+def allowed_pairs(
+    mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
+) -> torch.Tensor:
     """`mask` as a boolean tensor on `device` that broadcasts to the scores' `shape` (..., n_q, n_k)."""
     if isinstance(mask, Mask):
         n_q, n_k = shape[-2:]
@@ -84,7 +90,9 @@ def allowed_pairs(mask: Mask | torch.Tensor, shape: torch.Size, device: torch.de
             f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}"
         )
     if mask.device != device:
-        raise ValueError(f"mask: expected a tensor on {device}, where q is, got one on {mask.device}")
+        raise ValueError(
+            f"mask: expected a tensor on {device}, where q is, got one on {mask.device}"
+        )
     try:
         fits = torch.broadcast_shapes(mask.shape, shape) == shape
     except RuntimeError:
@@ -99,16 +107,22 @@ def allowed_pairs(mask: Mask | torch.Tensor, shape: torch.Size, device: torch.de
 def _sdpa(q, k, v, mask, scale):
     n_q, n_k = q.shape[-2], k.shape[-2]
     leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    if n_q == 0 or n_k == 0:  # nothing to fuse, and the fused kernels differ in what they return
+    if (
+        n_q == 0 or n_k == 0
+    ):  # nothing to fuse, and the fused kernels differ in what they return
         return attention_weights(q, k, mask, scale=scale) @ v
     q, k, v = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v))
     if mask is None or (isinstance(mask, Mask) and mask == causal and n_q == n_k):
-        return F.scaled_dot_product_attention(q, k, v, is_causal=mask is not None, scale=scale)
+        return F.scaled_dot_product_attention(
+            q, k, v, is_causal=mask is not None, scale=scale
+        )
     allowed = allowed_pairs(mask, torch.Size((*leading, n_q, n_k)), q.device)
     # What a fused kernel returns for an empty row has differed between versions and devices, so
     # empty rows are opened for the kernel and set to zero afterwards; their gradient is zero too.
     empty = ~allowed.any(dim=-1, keepdim=True)
-    output = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed | empty, scale=scale)
+    output = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=allowed | empty, scale=scale
+    )
     return output.masked_fill(empty, 0)
 
 
@@ -122,7 +136,9 @@ def _check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
     for name, x in (("q", q), ("k", k)):
         _check_floats(name, x)
         if x.ndim < 2:
-            raise ValueError(f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}")
+            raise ValueError(
+                f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
+            )
     if q.shape[-1] != k.shape[-1]:
         raise ValueError(
             f"q and k: expected the same number of features, got {tuple(q.shape)} and {tuple(k.shape)}"
@@ -148,10 +164,14 @@ def _check_leading(names: str, *tensors: torch.Tensor) -> None:
         torch.broadcast_shapes(*(x.shape[:-2] for x in tensors))
     except RuntimeError:
         shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
-        raise ValueError(f"{names}: expected leading dimensions that broadcast, got {shapes}") from None
+        raise ValueError(
+            f"{names}: expected leading dimensions that broadcast, got {shapes}"
+        ) from None
 
 
 def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
     for what in ("dtype", "device"):
         if getattr(a, what) != getattr(b, what):
-            raise TypeError(f"{names}: expected one {what}, got {getattr(a, what)} and {getattr(b, what)}")
+            raise TypeError(
+                f"{names}: expected one {what}, got {getattr(a, what)} and {getattr(b, what)}"
+            )

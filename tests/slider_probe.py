@@ -1,0 +1,77 @@
+"""Moves every slider of a notebook from inside its kernel and lists what is wrong.
+
+`test_sliders_live.py` runs `faults(Out)` as one more cell at the end of a notebook.
+"""
+
+import base64
+from html.parser import HTMLParser
+from io import BytesIO
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lib.explore import Explorer
+
+
+def faults(out: dict[int, object]) -> dict[str, list[str]]:
+    """The faults of each Explorer among the results of a notebook's cells, by the cell's number."""
+    explorers = {number: result for number, result in out.items() if isinstance(result, Explorer)}
+    return {str(number): explorer_faults(explorer) for number, explorer in explorers.items()}
+
+
+def explorer_faults(explorer: Explorer) -> list[str]:
+    """Each control is moved to both ends and a middle value; the others stay where they started."""
+    start = dict(explorer.state)
+    found = []
+    for name, values in explorer.controls.items():
+        shown = {}
+        for value in dict.fromkeys([values[0], values[len(values) // 2], values[-1]]):
+            try:
+                explorer.set(**start | {name: value})
+            except Exception as error:  # whatever a callback raises is a fault, reported with its place
+                found.append(f"{name} = {value}: raises {type(error).__name__}: {error}")
+                continue
+            shown[value] = read_out, pixels = displayed(explorer)
+            fresh = explorer.draw(**start | {name: value})
+            if read_out != fresh.alt:
+                found.append(f"{name} = {value}: reads {read_out!r}, but draw says {fresh.alt!r}")
+            if not np.array_equal(pixels, decode(fresh.encode())):
+                found.append(f"{name} = {value}: the picture is not what draw gives for this state")
+            if draws_nothing(fresh.figure):
+                found.append(f"{name} = {value}: the picture is blank")
+        if values[0] in shown and values[-1] in shown:
+            (first_words, first_pixels), (last_words, last_pixels) = shown[values[0]], shown[values[-1]]
+            if np.array_equal(first_pixels, last_pixels):
+                found.append(f"{name}: the picture is the same at {values[0]} and {values[-1]}")
+            if first_words == last_words:
+                found.append(f"{name}: the alternative text is the same at {values[0]} and {values[-1]}")
+    return found
+
+
+def displayed(explorer: Explorer) -> tuple[str, np.ndarray]:
+    """The alternative text and the pixels that the front end is told to show."""
+    parser = _Images()
+    parser.feed(explorer.widget.children[0].value)
+    [image] = parser.images
+    return image["alt"], decode(base64.b64decode(image["src"].partition("base64,")[2]))
+
+
+def decode(picture: bytes) -> np.ndarray:
+    """Pixels (height, width, 3) of an encoded picture."""
+    return np.asarray(Image.open(BytesIO(picture)).convert("RGB"))
+
+
+def draws_nothing(figure: Figure) -> bool:
+    """Whether the figure has nothing but empty axes."""
+    return not any(axes.has_data() or axes.texts or axes.tables for axes in figure.axes)
+
+
+class _Images(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.images: list[dict[str, str]] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img":
+            self.images.append(dict(attrs))

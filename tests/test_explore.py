@@ -1,0 +1,319 @@
+"""`explore`: its controls, what it shows without a kernel, with one, and on the published page."""
+
+import base64
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from slider_probe import decode, displayed
+
+import lib.explore
+from lib.explore import BOOK_FOLDER, Explorer, explore
+from lib.figures import show
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def bars(window, temperature=1.0):
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().bar(range(window), [temperature] * window)
+    return show(figure, alt=f"{window} bars at <b>temperature</b> {temperature}")
+
+
+@pytest.fixture(autouse=True)
+def no_book(monkeypatch):
+    monkeypatch.delenv(BOOK_FOLDER, raising=False)
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """Make `explore` believe that a kernel runs it; `test_sliders_live.py` uses real ones."""
+    monkeypatch.setattr(lib.explore, "_in_kernel", lambda: True)
+
+
+@pytest.fixture
+def book(monkeypatch, tmp_path):
+    """The folder that collects the pictures, as the book's build sets it."""
+    folder = tmp_path / "pictures" / "explore"
+    monkeypatch.setenv(BOOK_FOLDER, str(folder))
+    return folder
+
+
+# --- Controls
+
+
+def test_a_control_starts_at_the_default_of_draw_else_at_its_first_value():
+    explorer = explore(bars, window=range(2, 9), temperature=[0.5, 1.0, 2.0])
+    assert explorer.state == {"window": 2, "temperature": 1.0}
+    assert explorer.controls == {"window": (2, 3, 4, 5, 6, 7, 8), "temperature": (0.5, 1.0, 2.0)}
+    assert explorer.read_out == "2 bars at <b>temperature</b> 1.0"
+
+
+def test_a_control_may_run_over_strings():
+    def named(mask):
+        return show(bars(2 if mask == "causal" else 3).figure, alt=f"The mask is {mask}")
+
+    explorer = explore(named, mask=("causal", "full"))
+    explorer.set(mask="full")
+    assert explorer.read_out == "The mask is full"
+
+
+def without_alt(window):
+    return Figure()
+
+
+def needs_more(window, n):
+    raise AssertionError("must not be drawn")
+
+
+@pytest.mark.parametrize(
+    ("draw", "controls", "error", "message"),
+    [
+        (bars, {}, ValueError, "at least one control"),
+        (bars, {"windw": range(1, 9)}, TypeError, r"bars\(window, temperature=1.0\).*windw"),
+        (needs_more, {"window": range(1, 9)}, TypeError, "missing a required argument: 'n'"),
+        (bars, {"window": range(0)}, ValueError, "window: expected at least two values"),
+        (bars, {"window": [3]}, ValueError, "window: expected at least two values"),
+        (bars, {"window": [3, 4, 3]}, ValueError, r"all different, got \[3, 4, 3\]"),
+        (bars, {"window": 8}, TypeError, "window: expected a range, a list or a tuple of values, got int"),
+        (bars, {"window": np.arange(1, 9)}, TypeError, "got ndarray"),
+        (bars, {"window": [1, None]}, TypeError, r"expected numbers or strings, got None"),
+        (bars, {"window": [1, 2], "temperature": [2, 3]}, ValueError, r"starts it at 1.0.*\(2, 3\)"),
+        (without_alt, {"window": [1, 2]}, TypeError, "without_alt: expected a Picture.*got Figure"),
+    ],
+)
+def test_an_unusable_control_or_draw_is_refused_with_a_reason(draw, controls, error, message):
+    with pytest.raises(error, match=message):
+        explore(draw, **controls)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [({"windw": 1}, "no control 'windw'; there is window"), ({"window": 9}, "window takes one of .* got 9")],
+)
+@pytest.mark.parametrize("life", [None, "kernel"])
+def test_set_refuses_what_no_slider_offers(state, message, life, request):
+    if life:
+        request.getfixturevalue(life)
+    explorer = explore(bars, window=range(1, 9))
+    with pytest.raises(ValueError, match=message):
+        explorer.set(**state)
+
+
+# --- Without a kernel
+
+
+def test_without_a_kernel_the_first_state_is_shown_and_widgets_are_not_imported():
+    program = (
+        "import sys; from lib.explore import explore; from test_explore import bars;"
+        "data, metadata = explore(bars, window=range(1, 9))._repr_mimebundle_();"
+        "print(sorted(data), metadata['image/png']['alt'], 'ipywidgets' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "['image/png', 'text/plain'] 1 bars at <b>temperature</b> 1.0 False"
+
+
+def test_set_redraws_and_the_same_state_has_the_same_pixels():
+    explorer = explore(bars, window=range(1, 9))
+    first = decode(explorer.picture_png())
+    explorer.set(window=5)
+    assert explorer.state == {"window": 5}
+    assert np.array_equal(decode(explorer.picture_png()), decode(bars(5).encode()))
+    assert not np.array_equal(decode(explorer.picture_png()), first)
+    explorer.set(window=1)
+    assert np.array_equal(decode(explorer.picture_png()), first)
+
+
+def test_the_text_is_the_same_in_every_life_and_keeps_telling_of_the_first_state(monkeypatch, tmp_path):
+    def text():
+        explorer = explore(bars, caption="A caption", window=range(1, 30), temperature=(0.5, 1.0))
+        explorer.set(window=4)
+        return explorer._repr_mimebundle_()[0]["text/plain"]
+
+    expected = (
+        "A caption\nwindow = 1 (of 1, 2, …, 29)\ntemperature = 1.0 (of 0.5, 1.0)\n"
+        "1 bars at <b>temperature</b> 1.0"
+    )
+    assert text() == expected
+    with monkeypatch.context() as alive:
+        alive.setattr(lib.explore, "_in_kernel", lambda: True)
+        assert text() == expected
+    monkeypatch.setenv(BOOK_FOLDER, str(tmp_path))
+    assert text() == expected
+
+
+# --- With a kernel
+
+
+def test_moving_a_widget_redraws_the_picture_and_its_alternative_text(kernel):
+    explorer = explore(bars, caption="3 < 4", window=range(1, 9), temperature=[0.5, 1.0])
+    view, window, temperature, caption = explorer.widget.children
+    assert (window.description, temperature.description) == ("window", "temperature")
+    assert (window.value, temperature.value) == (1, 1.0)
+    assert "3 &lt; 4" in caption.value
+    window.value = 6
+    temperature.index = 0
+    assert explorer.state == {"window": 6, "temperature": 0.5}
+    alt, pixels = displayed(explorer)
+    assert alt == explorer.read_out == "6 bars at <b>temperature</b> 0.5"
+    assert np.array_equal(pixels, decode(bars(6, 0.5).encode()))
+    assert "<b>" not in view.value
+
+
+def test_set_moves_the_widgets(kernel):
+    explorer = explore(bars, window=range(1, 9), temperature=[0.5, 1.0])
+    explorer.set(window=8, temperature=0.5)
+    assert [slider.value for slider in explorer.widget.children[1:]] == [8, 0.5]
+
+
+def test_in_a_kernel_the_bundle_holds_the_first_picture_and_the_widget(kernel):
+    explorer = explore(bars, window=range(1, 9))
+    explorer.set(window=8)
+    data, metadata = explorer._repr_mimebundle_()
+    assert data[WIDGET_VIEW]["model_id"] == explorer.widget.model_id
+    assert np.array_equal(decode(data["image/png"]), decode(bars(1).encode()))
+    assert metadata == {"image/png": {"alt": "1 bars at <b>temperature</b> 1.0"}}
+
+
+def test_what_a_callback_raises_is_shown_in_place_of_the_picture_and_raised_by_set(kernel):
+    def breaks(window):
+        return bars(10 // (8 - window))
+
+    explorer = explore(breaks, window=range(1, 9))
+    with pytest.raises(ZeroDivisionError):
+        explorer.set(window=8)
+    view = explorer.widget.children[0]
+    assert 'role="alert"' in view.value
+    assert "ZeroDivisionError" in view.value
+    explorer.set(window=3)
+    assert displayed(explorer)[0] == "2 bars at <b>temperature</b> 1.0"
+
+
+def test_a_first_state_that_cannot_be_drawn_fails_the_cell():
+    with pytest.raises(ZeroDivisionError):
+        explore(lambda window: bars(1 // window), window=range(3))
+
+
+# --- On the published page
+
+
+class Page(HTMLParser):
+    """The elements of a figure's HTML, in order, and the text of its script."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], {}
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("img", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open:
+            self.text[self.open[-1]] = self.text.get(self.open[-1], "") + data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def page_of(explorer):
+    data, _ = explorer._repr_mimebundle_()
+    assert set(data) == {"text/plain", "text/html"}
+    page = Page(data["text/html"])
+    assert page.open == []
+    return page
+
+
+def test_the_page_holds_every_state_in_the_order_of_the_grid(book):
+    page = page_of(explore(bars, window=range(1, 5), temperature=[0.5, 1.0, 2.0]))
+    table = json.loads(page.text["script"])
+    assert table["labels"] == [["1", "2", "3", "4"], ["0.5", "1.0", "2.0"]]
+    assert len(table["states"]) == 12
+    for (file, alt), state in zip(table["states"], product(range(1, 5), [0.5, 1.0, 2.0]), strict=True):
+        assert alt == bars(*state).alt
+        assert np.array_equal(decode((book / file).read_bytes()), decode(bars(*state).encode()))
+
+
+def test_the_page_holds_its_first_picture_itself_with_its_size(book):
+    [image] = page_of(explore(bars, window=range(1, 9))).all("img")
+    pixels = decode(base64.b64decode(image["src"].removeprefix("data:image/webp;base64,")))
+    assert np.array_equal(pixels, decode(bars(1).encode()))
+    assert (int(image["height"]), int(image["width"])) == pixels.shape[:2]
+    assert image["alt"] == "1 bars at <b>temperature</b> 1.0"
+
+
+def test_the_page_has_a_native_slider_for_each_control(book):
+    page = page_of(explore(bars, caption="1 < 2", window=range(1, 9), temperature=[0.5, 1.0]))
+    window, temperature = page.all("input")
+    assert {k: temperature[k] for k in ("type", "min", "max", "step", "value", "aria-valuetext")} == {
+        "type": "range",
+        "min": "0",
+        "max": "1",
+        "step": "1",
+        "value": "1",
+        "aria-valuetext": "1.0",
+    }
+    assert window["max"] == "7"
+    assert page.text["span"] == "windowtemperature"
+    assert page.text["output"] == "11.0"
+    assert page.text["figcaption"] == "1 < 2"
+    [controls] = [attrs for attrs in page.all("div") if attrs["class"] == "explore-controls"]
+    assert "hidden" in controls
+    assert page.all("p") == [{"class": "explore-read-out", "aria-live": "polite"}]
+
+
+def test_alternative_text_cannot_end_the_table_of_states(book):
+    def hostile(window):
+        return show(bars(window).figure, alt=f'Ends "here" </script><b> at {window}')
+
+    page = page_of(explore(hostile, window=[1, 2]))
+    assert [alt for _, alt in json.loads(page.text["script"])["states"]] == [hostile(1).alt, hostile(2).alt]
+    assert page.all("img")[0]["alt"] == hostile(1).alt
+
+
+def test_equal_pictures_are_stored_once(book):
+    explore(lambda window: bars(2), window=[1, 2, 3])
+    assert len(list(book.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [
+        {"a": range(11), "b": range(11)},
+        {"a": range(121)},
+        {name: range(2) for name in "abcd"},
+    ],
+)
+def test_a_page_refuses_more_than_it_can_hold_but_a_notebook_does_not(monkeypatch, tmp_path, controls):
+    def cheap(**state):
+        return bars(1)
+
+    assert isinstance(explore(cheap, **controls), Explorer)
+    monkeypatch.setenv(BOOK_FOLDER, str(tmp_path))
+    with pytest.raises(ValueError, match="a page shows at most 3 controls and 120 states, got"):
+        explore(cheap, **controls)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_may_hold_120_states(book):
+    cheap = bars(1)
+    page = page_of(explore(lambda a, b, c: cheap, a=range(2), b=range(6), c=range(10)))
+    assert len(json.loads(page.text["script"])["states"]) == 120
+
+
+def test_any_state_that_cannot_be_drawn_fails_the_book(book):
+    with pytest.raises(ZeroDivisionError):
+        explore(lambda window: bars(1 // (window - 5)), window=range(6))

@@ -1,0 +1,108 @@
+"""Every slider of every notebook, moved in a real kernel.
+
+nbval compares text; it sees neither pictures nor widgets. So each notebook is run with one more cell, which
+moves every control to both ends and a middle value (`slider_probe.py`).
+"""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+
+ROOT = Path(__file__).parents[1]
+CALL = re.compile(r"^(?!\s*#).*(?<!def )\bexplore\(", re.MULTILINE)
+PROBE = f"""
+import json, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from slider_probe import faults
+print(json.dumps(faults(Out)))
+"""
+
+
+def explore_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and CALL.search(cell.source)]
+
+
+def slider_faults(notebook: nbformat.NotebookNode, folder: Path) -> list[str]:
+    """Run the notebook in `folder`, move its sliders, and return what is wrong, with the cell's source."""
+    notebook.cells.append(new_code_cell(PROBE))
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    found = json.loads("".join(output.text for output in notebook.cells.pop().outputs))
+    report = []
+    for cell in explore_cells(notebook):
+        missing = ["calls explore, but shows no Explorer"]
+        problems = found.get(str(cell.execution_count), missing)
+        report += [f"{cell.source.splitlines()[-1]}\n    {problem}" for problem in problems]
+    return report
+
+
+NOTEBOOKS = [
+    path
+    for folder in ("notebooks", "exercises", "solutions")
+    for path in sorted((ROOT / folder).glob("*.ipynb"))
+    if explore_cells(nbformat.read(path, as_version=4))
+]
+
+
+@pytest.fixture(autouse=True)
+def live(monkeypatch):
+    monkeypatch.delenv("MASKING_THE_FUTURE_BOOK", raising=False)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_slider_of_the_notebook_shows_what_draw_gives(path):
+    assert slider_faults(nbformat.read(path, as_version=4), path.parent) == []
+
+
+SETUP = """
+from itertools import count
+from matplotlib.figure import Figure
+from lib.explore import explore
+from lib.figures import show
+
+def bars(width, height=1, *, words="Bars of width {width} and height {height}", empty=False):
+    figure = Figure(figsize=(2, 1))
+    axes = figure.subplots()
+    if not empty:
+        axes.bar([0, 1], [height, 1], width=width / 10)
+    return show(figure, alt=words.format(width=width, height=height))
+
+def raises(width):
+    return bars(10 // (8 - width))
+
+calls = count(1)
+def impure(width):
+    return bars(next(calls))
+"""
+# cell: what the test must say about it
+CELLS = {
+    "explore(bars, width=range(1, 9), height=[1, 2.5])": None,
+    "explore(raises, width=range(1, 9))": "width = 8: raises ZeroDivisionError",
+    "explore(lambda width: bars(3), width=[1, 2, 3])": "the picture is the same at 1 and 3",
+    "explore(lambda width: bars(width, words='Two bars side by side'), width=[1, 2, 3])": (
+        "the alternative text is the same at 1 and 3"
+    ),
+    "explore(lambda width: bars(width, empty=True), width=[1, 2, 3])": "width = 2: the picture is blank",
+    "explore(impure, width=[1, 2, 3])": "width = 2: the picture is not what draw gives for this state",
+    "unseen = explore(bars, width=[1, 2, 3])": "calls explore, but shows no Explorer",
+}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """What is reported about each of CELLS."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in (SETUP, *CELLS)])
+    return slider_faults(notebook, tmp_path_factory.mktemp("notebook"))
+
+
+@pytest.mark.parametrize(("cell", "fault"), CELLS.items(), ids=[fault or "sound" for fault in CELLS.values()])
+def test_a_planted_fault_is_reported_with_its_cell(planted, cell, fault):
+    about_cell = [report.partition("\n")[2] for report in planted if report.startswith(cell + "\n")]
+    if fault is None:
+        assert about_cell == []
+    else:
+        assert any(fault in report for report in about_cell), planted
