@@ -21,14 +21,24 @@ def exercise(monkeypatch):
     module.CHAPTER, module.POINTS = "90_doubling", {"90.1": 2, "90.2": 3}
     module.double = lambda x: 2 * x
     module.squared = mistake("double", "square", "You squared it.")(lambda x: x**2)
-    module.infinite = mistake("double", "division", "You divided by zero.")(lambda x: x / 0)
+    module.infinite = mistake("double", "division", "You divided by zero.")(
+        lambda x: x / 0
+    )
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(checks, "_solved", {})
     return module
 
 
-def judged(exercise, answer, *, lib_counts=True, question=lambda student: student.same("double", X)):
-    return verdict(question, Student(Answers({"double": answer}), exercise, lib_counts=lib_counts))
+def judged(
+    exercise,
+    answer,
+    *,
+    lib_counts=True,
+    question=lambda student: student.same("double", X),
+):
+    return verdict(
+        question, Student(Answers({"double": answer}), exercise, lib_counts=lib_counts)
+    )
 
 
 def sentence(exercise, answer, **options):
@@ -45,9 +55,13 @@ def test_a_right_answer_is_solved_and_a_stub_is_not_solved_yet(exercise):
 
 
 def test_a_wrong_answer_is_told_with_input_wanted_and_found(exercise):
-    status, finding = judged(exercise, lambda x: x + [3, 1])
+    status, finding = judged(exercise, lambda x: x + np.array([3, 1]))
     assert status == "wrong"
-    assert (finding.asked, finding.wanted, finding.found) == ("double([3, 4])", "[6, 8]", "[6, 5]")
+    assert (finding.asked, finding.wanted, finding.found) == (
+        "double(x=[3, 4])",
+        "[6, 8]",
+        "[6, 5]",
+    )
     assert finding.why == "The numbers differ most at [1]: wanted 8, found 5."
     assert finding.misconception == ""
 
@@ -87,7 +101,10 @@ def for_ever(x):
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (raising(ValueError("the shapes differ")), "`double` stopped with ValueError: the shapes differ"),
+        (
+            raising(ValueError("the shapes differ")),
+            "`double` stopped with ValueError: the shapes differ",
+        ),
         (raising(SystemExit(3)), "`double` calls sys.exit"),
         (raising(Sudden("now")), "Sudden: now"),
         (raising(Unprintable()), "Unprintable"),
@@ -111,7 +128,9 @@ def test_whatever_the_learner_does_is_told_in_a_sentence(exercise, answer, says)
 
 
 def test_the_line_of_the_learners_function_is_shown(exercise):
-    assert "It happened here: `raise error`" in sentence(exercise, raising(ValueError("no")))
+    assert "It happened here: `raise error`" in sentence(
+        exercise, raising(ValueError("no"))
+    )
 
 
 def test_only_the_users_interrupt_passes_through(exercise):
@@ -120,10 +139,13 @@ def test_only_the_users_interrupt_passes_through(exercise):
 
 
 @pytest.mark.parametrize(
-    ("names", "says"), [({"doubel": abs}, "Did you rename it to `doubel`?"), ({}, "Did you run the cell")]
+    ("names", "says"),
+    [({"doubel": abs}, "Did you rename it to `doubel`?"), ({}, "Did you run the cell")],
 )
 def test_a_missing_or_renamed_answer_is_told(exercise, names, says):
-    status, finding = verdict(lambda student: student.same("double", X), Student(Answers(names), exercise))
+    status, finding = verdict(
+        lambda student: student.same("double", X), Student(Answers(names), exercise)
+    )
     assert status == "wrong"
     assert says in finding.why
 
@@ -134,7 +156,9 @@ def test_a_changed_argument_is_told_and_the_callers_array_stays(exercise):
         return x
 
     given = np.array([1.0, 2.0])
-    why = sentence(exercise, double, question=lambda student: student.same("double", given))
+    why = sentence(
+        exercise, double, question=lambda student: student.same("double", given)
+    )
     assert "changed its argument number 1 in place" in why
     assert given.tolist() == [1, 2]
 
@@ -145,17 +169,23 @@ def test_a_call_of_lib_counts_only_where_it_may(exercise):
         return 2 * x
 
     assert judged(exercise, double) == ("solved", None)
-    assert "calls the course's package `lib`" in sentence(exercise, double, lib_counts=False)
+    assert "calls the course's package `lib`" in sentence(
+        exercise, double, lib_counts=False
+    )
     assert judged(exercise, lambda x: 2 * x, lib_counts=False) == ("solved", None)
 
 
 def test_values_are_checked_like_results(exercise):
     def ask(value):
-        return judged(exercise, value, question=lambda student: student.values("double", 2))
+        return judged(
+            exercise, value, question=lambda student: student.values("double", 2)
+        )
 
     assert ask((X, np.ones((2, 2)))) == ("solved", None)
     assert ask(...) == ("unsolved", None)
-    assert "should be a tuple of 2 arrays, but it is a list of 3" in ask([1, 2, 3])[1].why
+    assert (
+        "should be a tuple of 2 arrays, but it is a list of 3" in ask([1, 2, 3])[1].why
+    )
     assert "Part 2 of `double` is a str" in ask((1, "two"))[1].why
 
 
@@ -163,17 +193,26 @@ def test_a_view_lets_several_answers_be_right(exercise):
     def question(student):
         student.same("double", X, view=np.ptp)
 
-    assert judged(exercise, lambda x: 2 * x + 100, question=question) == ("solved", None)
+    assert judged(exercise, lambda x: 2 * x + 100, question=question) == (
+        "solved",
+        None,
+    )
     assert judged(exercise, lambda x: 3 * x + 100, question=question)[0] == "wrong"
 
 
 def test_a_property_that_fails_is_told(exercise):
     def question(student):
-        student.expect(student.call("double", X)[0] > 5, "It is too small.", found="less than 5")
+        student.expect(
+            student.call("double", X)[0] > 5, "It is too small.", found="less than 5"
+        )
 
     assert judged(exercise, lambda x: 2 * x, question=question) == ("solved", None)
     status, finding = judged(exercise, lambda x: x, question=question)
-    assert (status, finding.why, finding.found) == ("wrong", "It is too small.", "less than 5")
+    assert (status, finding.why, finding.found) == (
+        "wrong",
+        "It is too small.",
+        "less than 5",
+    )
 
 
 def test_a_fault_of_the_check_is_not_blamed_on_the_learner(exercise):
@@ -187,7 +226,7 @@ def test_large_arrays_are_described(exercise):
         student.same("double", np.ones((30, 2)))
 
     _, finding = judged(exercise, lambda x: 2 * x - np.eye(30, 2, 1), question=question)
-    assert finding.asked == "double(an array of shape (30, 2))"
+    assert finding.asked == "double(x=an array of shape (30, 2))"
     assert finding.why == "The numbers differ most at [0, 1]: wanted 2, found 1."
 
 
@@ -207,7 +246,9 @@ def run_cell(source, **names):
     """Run a check cell as a notebook would; the Result of its check."""
     namespace = {"check": check, "X": X, **names}
     exec(source, namespace)
-    return next(value for value in namespace.values() if isinstance(value, checks.Result))
+    return next(
+        value for value in namespace.values() if isinstance(value, checks.Result)
+    )
 
 
 def test_points_and_progress_follow_the_last_run(exercise, capsys):
@@ -246,7 +287,9 @@ def test_rely_on_gives_the_reference_until_the_question_is_solved(exercise, caps
 
 @pytest.mark.parametrize("question", ["90.3", "91.1"])
 def test_an_unknown_question_says_what_to_do(exercise, question):
-    with pytest.raises(LookupError, match=rf"'{question}' is not known .* `python -m lib exercises`"):
+    with pytest.raises(
+        LookupError, match=rf"'{question}' is not known .* `python -m lib exercises`"
+    ):
         check(question)
 
 
@@ -260,7 +303,9 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.addresses += [value for name, value in attributes if name in ("src", "href")]
+        self.addresses += [
+            value for name, value in attributes if name in ("src", "href")
+        ]
         self.depth += tag == "details"
         self.deepest = max(self.deepest, self.depth)
 
@@ -284,7 +329,7 @@ def test_the_page_form_escapes_unfolds_and_loads_nothing(exercise):
 def test_the_text_form_is_readable_alone(exercise):
     assert repr(run_cell(CELL, double=lambda x: x * x)).splitlines() == [
         "✘ Not right yet · question 90.1 · 0 of 2 points",
-        "  Asked:         double([3, 4])",
+        "  Asked:         double(x=[3, 4])",
         "  Wanted:        [6, 8]",
         "  Found:         [9, 16]",
         "  Misconception: square",

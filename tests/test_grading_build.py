@@ -15,7 +15,9 @@ from lib.grading import build, checks
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 
-IMPORTS = "import math\n\nimport numpy as np\n\nfrom lib.grading.checks import check, mistake"
+IMPORTS = (
+    "import math\n\nimport numpy as np\n\nfrom lib.grading.checks import check, mistake"
+)
 ANSWER = '''def double(x):
     """Twice x."""
     # BEGIN SOLUTION
@@ -23,7 +25,9 @@ ANSWER = '''def double(x):
     return result
     # END SOLUTION'''
 MISTAKE = '@mistake("double", "square", "You squared it.")\ndef squared(x):\n    return np.square(x)'
-CHECK = '@check("90.1", points=2)\ndef doubles(student):\n    student.same("double", 3.0)'
+CHECK = (
+    '@check("90.1", points=2)\ndef doubles(student):\n    student.same("double", 3.0)'
+)
 HIDDEN = '@check("90.1", hidden=True)\ndef doubles_more(student):\n    student.same("double", 4.0)'
 
 
@@ -31,15 +35,24 @@ def solution(**replaced):
     """A small solution notebook, in which the source of the named cells is replaced."""
 
     def markdown(id, source, *tags):
-        return new_markdown_cell(replaced.get(id, source), id=id, metadata={"tags": list(tags)})
+        return new_markdown_cell(
+            replaced.get(id, source), id=id, metadata={"tags": list(tags)}
+        )
 
     def code(id, source, *tags):
-        return new_code_cell(replaced.get(id, source), id=id, metadata={"tags": list(tags)})
+        return new_code_cell(
+            replaced.get(id, source), id=id, metadata={"tags": list(tags)}
+        )
 
     return new_notebook(
         cells=[
-            markdown("colab-badge", "**[Open in Colab](https://x/solutions/90_doubling.ipynb)**"),
-            markdown("title", "# Exercise 90 (solutions)\n\nOne question, **2 points**."),
+            markdown(
+                "colab-badge",
+                "**[Open in Colab](https://x/solutions/90_doubling.ipynb)**",
+            ),
+            markdown(
+                "title", "# Exercise 90 (solutions)\n\nOne question, **2 points**."
+            ),
             code("imports", IMPORTS),
             markdown("question", "## 90.1 ★ Doubling · 2 points"),
             code("answer", ANSWER),
@@ -62,7 +75,10 @@ def test_the_learner_gets_stubs_and_neither_notes_nor_hidden_checks():
         "check",
     ]
     sources = {cell.id: cell.source for cell in exercise.cells}
-    assert sources["answer"] == 'def double(x):\n    """Twice x."""\n    return ...  # your answer here'
+    assert (
+        sources["answer"]
+        == 'def double(x):\n    """Twice x."""\n    return ...  # your answer here'
+    )
     assert sources["title"].startswith("# Exercise 90\n")
     assert "exercises/90_doubling.ipynb" in sources["colab-badge"]
     assert build.exercise_from(solution()) == exercise
@@ -75,7 +91,11 @@ def test_the_module_has_points_answers_and_mistakes():
     assert "BEGIN SOLUTION" not in source
     module = ModuleType("exercise_90")
     exec(source, vars(module))
-    assert (module.CHAPTER, module.POINTS, module.double(4)) == ("90_doubling", {"90.1": 2}, 8)
+    assert (module.CHAPTER, module.POINTS, module.double(4)) == (
+        "90_doubling",
+        {"90.1": 2},
+        8,
+    )
     assert [known.name for known in checks.mistakes_of(module, "double")] == ["square"]
 
 
@@ -83,7 +103,10 @@ def test_the_module_has_points_answers_and_mistakes():
     ("region", "expected"),
     [
         (["    a = 1", "    return a"], ["    return ...  # your answer here"]),
-        (["a = 1", "b = a", "a = b"], ["a = ...  # your answer here", "b = ...  # your answer here"]),
+        (
+            ["a = 1", "b = a", "a = b"],
+            ["a = ...  # your answer here", "b = ...  # your answer here"],
+        ),
         (["    print(1)"], ["    ...  # your answer here"]),
     ],
 )
@@ -106,20 +129,44 @@ def test_a_sound_solution_has_no_problems():
             {"answer": ANSWER.replace("# BEGIN SOLUTION", "")},
             "cell answer: `# END SOLUTION` without `# BEGIN",
         ),
-        ({"answer": ANSWER.replace("# END", "# BEGIN")}, "cell answer: a second `# BEGIN SOLUTION`"),
-        ({"answer": "# BEGIN SOLUTION\n\n# END SOLUTION"}, "cell answer: an empty solution region"),
-        ({"answer": "# BEGIN SOLUTION\ndef f():\n    return 1\n# END SOLUTION"}, "around a whole function"),
-        ({"answer": ANSWER.replace("2 * x", "2 *")}, "cell answer: a solution region that is not Python"),
+        (
+            {"answer": ANSWER.replace("# END", "# BEGIN")},
+            "cell answer: a second `# BEGIN SOLUTION`",
+        ),
+        (
+            {"answer": "# BEGIN SOLUTION\n\n# END SOLUTION"},
+            "cell answer: an empty solution region",
+        ),
+        (
+            {"answer": "# BEGIN SOLUTION\ndef f():\n    return 1\n# END SOLUTION"},
+            "around a whole function",
+        ),
+        (
+            {"answer": ANSWER.replace("2 * x", "2 *")},
+            "cell answer: a solution region that is not Python",
+        ),
         (
             {"check": CHECK.replace("points=2", "hidden=True")},
             "cell check: a hidden check outside a cell tagged",
         ),
         ({"hidden": CHECK}, "cell hidden: a check without hidden=True"),
         ({"check": "pass"}, "cell question: question 90.1 has 0 checks and 1 headings"),
-        ({"check": f"{CHECK}\n\n\n{CHECK}"}, "cell question: question 90.1 has 2 checks"),
-        ({"question": "## Doubling"}, "cell check: a check of question 90.1, which has no heading"),
-        ({"question": "## 90.1 A · 2 points\n\n## 90.1 B · 2 points"}, "has 1 checks and 2 headings"),
-        ({"check": CHECK.replace("=2", "=3")}, "cell check: the check of 90.1 gives 3 points, expected 2"),
+        (
+            {"check": f"{CHECK}\n\n\n{CHECK}"},
+            "cell question: question 90.1 has 2 checks",
+        ),
+        (
+            {"question": "## Doubling"},
+            "cell check: a check of question 90.1, which has no heading",
+        ),
+        (
+            {"question": "## 90.1 A · 2 points\n\n## 90.1 B · 2 points"},
+            "has 1 checks and 2 headings",
+        ),
+        (
+            {"check": CHECK.replace("=2", "=3")},
+            "cell check: the check of 90.1 gives 3 points, expected 2",
+        ),
         (
             {"title": "# Exercise 90\n\n**5 points**"},
             "cell title: states 5 points, but the questions add up to 2",
@@ -151,21 +198,46 @@ def run_build(root, *, check):
     return build.main(argparse.Namespace(check=check), root)
 
 
-EXERCISE, SOURCE = "exercises/01_weighted_values.ipynb", "solutions/01_weighted_values.ipynb"
+EXERCISE, SOURCE = (
+    "exercises/01_weighted_values.ipynb",
+    "solutions/01_weighted_values.ipynb",
+)
 MODULE = "lib/grading/references/exercise_01.py"
 
 
 @pytest.mark.parametrize(
     ("where", "before", "after", "says"),
     [
-        (EXERCISE, "points=2", "points=9", f"{EXERCISE}, cell check-1-1: differs from {SOURCE}"),
-        (EXERCISE, '"check-1-1"', '"check-x"', f"{EXERCISE} has other cells than {SOURCE}"),
-        (SOURCE, "Write that sum", "Write it", f"{EXERCISE}, cell question-1-1: differs from {SOURCE}"),
-        (SOURCE, "# END SOLUTION", "# END", f"{SOURCE}, cell answer-1-1: `# BEGIN SOLUTION` without"),
+        (
+            EXERCISE,
+            "points=2",
+            "points=9",
+            f"{EXERCISE}, cell check-1-1: differs from {SOURCE}",
+        ),
+        (
+            EXERCISE,
+            '"check-1-1"',
+            '"check-x"',
+            f"{EXERCISE} has other cells than {SOURCE}",
+        ),
+        (
+            SOURCE,
+            "Write that sum",
+            "Write it",
+            f"{EXERCISE}, cell question-1-1: differs from {SOURCE}",
+        ),
+        (
+            SOURCE,
+            "# END SOLUTION",
+            "# END",
+            f"{SOURCE}, cell answer-1-1: `# BEGIN SOLUTION` without",
+        ),
         (MODULE, "weights @ values", "values", f"{MODULE} differs from {SOURCE}"),
     ],
 )
-def test_check_fails_when_something_is_out_of_sync(project, capsys, where, before, after, says):
+def test_check_fails_when_something_is_out_of_sync(
+    project, capsys, where, before, after, says
+):
     assert run_build(project, check=True) == 0
     path = project / where
     changed = path.read_text(encoding="utf-8").replace(before, after)
@@ -199,10 +271,25 @@ def test_the_command_finds_the_course_in_sync():
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_every_section_named_is_a_heading_of_the_chapter(path):
     chapter = nbformat.read(ROOT / "notebooks" / path.name, as_version=4)
-    lines = [line for c in chapter.cells if c.cell_type == "markdown" for line in c.source.splitlines()]
-    anchors = {line.lstrip("#").strip().replace(" ", "-") for line in lines if line.startswith("#")}
+    lines = [
+        line
+        for c in chapter.cells
+        if c.cell_type == "markdown"
+        for line in c.source.splitlines()
+    ]
+    anchors = {
+        line.lstrip("#").strip().replace(" ", "-")
+        for line in lines
+        if line.startswith("#")
+    }
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-    linked = {part.split(")")[0] for part in text.split(f"../notebooks/{path.name}#")[1:]}
-    named = {line.split('"')[1].replace(" ", "-") for line in text.splitlines() if "    section=" in line}
+    linked = {
+        part.split(")")[0] for part in text.split(f"../notebooks/{path.name}#")[1:]
+    }
+    named = {
+        line.split('"')[1].replace(" ", "-")
+        for line in text.splitlines()
+        if "    section=" in line
+    }
     assert named
     assert linked | named <= anchors

@@ -74,16 +74,24 @@ def stub(region: list[str]) -> list[str]:
     try:
         body = ast.parse(textwrap.dedent("\n".join(region))).body
     except SyntaxError as error:
-        raise RegionError(f"a solution region that is not Python by itself: {error.msg}") from error
+        raise RegionError(
+            f"a solution region that is not Python by itself: {error.msg}"
+        ) from error
     if not indent and any(isinstance(statement, ast.FunctionDef) for statement in body):
-        raise RegionError("a solution region around a whole function: its signature would be lost")
+        raise RegionError(
+            "a solution region around a whole function: its signature would be lost"
+        )
     names = [
         target.id
         for statement in body
         for target in getattr(statement, "targets", [])
         if hasattr(target, "id")
     ]
-    if any(isinstance(node, ast.Return) for statement in body for node in ast.walk(statement)):
+    if any(
+        isinstance(node, ast.Return)
+        for statement in body
+        for node in ast.walk(statement)
+    ):
         lines = ["return ..."]
     else:
         lines = [f"{name} = ..." for name in dict.fromkeys(names)] or ["..."]
@@ -109,10 +117,20 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
 def references_from(solution: NotebookNode, name: str) -> str:
     """Source of the module with points, reference answers, given functions and known mistakes."""
     code = [cell for cell in solution.cells if cell.cell_type == "code"]
-    kept = [c for c in code if tags(c) & IN_MODULE or (BEGIN in c.source and not tags(c) & LEFT_OUT)]
+    kept = [
+        c
+        for c in code
+        if tags(c) & IN_MODULE or (BEGIN in c.source and not tags(c) & LEFT_OUT)
+    ]
     body = "\n\n\n".join(replace_regions(cell.source, list).strip() for cell in kept)
-    points = {found["question"]: found["points"] for _, found in checks_in(solution) if not found["hidden"]}
-    table = "\n".join(f'    "{question}": {count},' for question, count in points.items())
+    points = {
+        found["question"]: found["points"]
+        for _, found in checks_in(solution)
+        if not found["hidden"]
+    }
+    table = "\n".join(
+        f'    "{question}": {count},' for question, count in points.items()
+    )
     header = (
         f'"""Points, reference answers and known mistakes of exercise {name[:2]}.\n\n'
         f"Generated from solutions/{name}.ipynb by `python -m lib exercises`; edit that notebook instead.\n"
@@ -126,9 +144,18 @@ def _imports_for(body: str, code: list[NotebookNode]) -> str:
     """The notebook's import lines that the module's body needs, other packages first."""
     used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     lines = set()
-    for statement in (s for cell in code if cell.id != "bootstrap" for s in ast.parse(cell.source).body):
+    for statement in (
+        s
+        for cell in code
+        if cell.id != "bootstrap"
+        for s in ast.parse(cell.source).body
+    ):
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            statement.names = [alias for alias in statement.names if (alias.asname or alias.name) in used]
+            statement.names = [
+                alias
+                for alias in statement.names
+                if (alias.asname or alias.name) in used
+            ]
             if statement.names:
                 lines.add(ast.unparse(statement))
     own = sorted(line for line in lines if line.split()[1].split(".")[0] == "lib")
@@ -141,10 +168,18 @@ def checks_in(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, dict]]:
     for cell in notebook.cells:
         if cell.cell_type != "code" or "@check" not in cell.source:
             continue
-        for function in (node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)):
+        for function in (
+            node
+            for node in ast.parse(cell.source).body
+            if isinstance(node, ast.FunctionDef)
+        ):
             for call in (d for d in function.decorator_list if isinstance(d, ast.Call)):
                 if isinstance(call.func, ast.Name) and call.func.id == "check":
-                    given = {k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)}
+                    given = {
+                        k.arg: k.value.value
+                        for k in call.keywords
+                        if isinstance(k.value, ast.Constant)
+                    }
                     yield (
                         cell,
                         {
@@ -178,12 +213,20 @@ def _problems_of_checks(solution: NotebookNode) -> list[str]:
     questions = [question for _, question, _ in _questions_in(solution)]
     for cell, check in checks_in(solution):
         if check["hidden"] and "hidden-checks" not in tags(cell):
-            found.append(f"cell {cell.id}: a hidden check outside a cell tagged hidden-checks")
+            found.append(
+                f"cell {cell.id}: a hidden check outside a cell tagged hidden-checks"
+            )
         if not check["hidden"] and "hidden-checks" in tags(cell):
-            found.append(f"cell {cell.id}: a check without hidden=True in a cell tagged hidden-checks")
+            found.append(
+                f"cell {cell.id}: a check without hidden=True in a cell tagged hidden-checks"
+            )
         if check["question"] not in questions:
-            found.append(f"cell {cell.id}: a check of question {check['question']}, which has no heading")
-    counts = Counter(check["question"] for _, check in checks_in(solution) if not check["hidden"])
+            found.append(
+                f"cell {cell.id}: a check of question {check['question']}, which has no heading"
+            )
+    counts = Counter(
+        check["question"] for _, check in checks_in(solution) if not check["hidden"]
+    )
     for cell, question, _ in _questions_in(solution):
         if counts[question] != 1 or questions.count(question) != 1:
             found.append(
@@ -198,17 +241,26 @@ def _problems_of_points(solution: NotebookNode) -> list[str]:
     found = []
     stated = {question: points for _, question, points in _questions_in(solution)}
     for cell, check in checks_in(solution):
-        wanted = 0 if check["hidden"] else stated.get(check["question"], check["points"])
+        wanted = (
+            0 if check["hidden"] else stated.get(check["question"], check["points"])
+        )
         if check["points"] != wanted:
             found.append(
                 f"cell {cell.id}: the check of {check['question']} gives {check['points']} points, expected {wanted}"
             )
     title = next(
-        (cell for cell in solution.cells if cell.cell_type == "markdown" and TITLE.match(cell.source)), None
+        (
+            cell
+            for cell in solution.cells
+            if cell.cell_type == "markdown" and TITLE.match(cell.source)
+        ),
+        None,
     )
     total = TOTAL.search(title.source) if title else None
     if total is None:
-        found.append("no cell starts with a title `# …` and states the total, such as `12 points`")
+        found.append(
+            "no cell starts with a title `# …` and states the total, such as `12 points`"
+        )
     elif int(total[1]) != sum(stated.values()):
         found.append(
             f"cell {title.id}: states {total[1]} points, but the questions add up to {sum(stated.values())}"
@@ -219,21 +271,30 @@ def _problems_of_points(solution: NotebookNode) -> list[str]:
 def _questions_in(notebook: NotebookNode) -> list[tuple[NotebookNode, str, int]]:
     """Cell, id and points of every question heading, such as `## 1.1 ★ A weighted sum · 2 points`."""
     markdown = (cell for cell in notebook.cells if cell.cell_type == "markdown")
-    return [(cell, match[1], int(match[2])) for cell in markdown for match in QUESTION.finditer(cell.source)]
+    return [
+        (cell, match[1], int(match[2]))
+        for cell in markdown
+        for match in QUESTION.finditer(cell.source)
+    ]
 
 
 def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:
     """Where the stored exercise and module differ from what the solution gives; outputs are not compared."""
     module, notebook = paths(name, root)
     found = []
-    if not module.exists() or module.read_text(encoding="utf-8") != references_from(solution, name):
+    if not module.exists() or module.read_text(encoding="utf-8") != references_from(
+        solution, name
+    ):
         found.append(f"{module.relative_to(root)} differs from solutions/{name}.ipynb")
     if not notebook.exists():
         return [*found, f"{notebook.relative_to(root)} does not exist"]
     wanted = [_essence(cell) for cell in exercise_from(solution).cells]
     stored = [_essence(cell) for cell in nbformat.read(notebook, as_version=4).cells]
     if [cell["id"] for cell in wanted] != [cell["id"] for cell in stored]:
-        return [*found, f"{notebook.relative_to(root)} has other cells than solutions/{name}.ipynb gives"]
+        return [
+            *found,
+            f"{notebook.relative_to(root)} has other cells than solutions/{name}.ipynb gives",
+        ]
     found += [
         f"{notebook.relative_to(root)}, cell {new['id']}: differs from solutions/{name}.ipynb"
         for new, old in zip(wanted, stored, strict=True)
@@ -243,12 +304,20 @@ def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:
 
 
 def _essence(cell: NotebookNode) -> dict:
-    return {"id": cell.id, "type": cell.cell_type, "source": cell.source, "tags": sorted(tags(cell))}
+    return {
+        "id": cell.id,
+        "type": cell.cell_type,
+        "source": cell.source,
+        "tags": sorted(tags(cell)),
+    }
 
 
 def paths(name: str, root: Path) -> tuple[Path, Path]:
     """Where the module and the exercise notebook of a solution are kept."""
-    return root / f"lib/grading/references/exercise_{name[:2]}.py", root / f"exercises/{name}.ipynb"
+    return (
+        root / f"lib/grading/references/exercise_{name[:2]}.py",
+        root / f"exercises/{name}.ipynb",
+    )
 
 
 def write(solution: NotebookNode, name: str, root: Path) -> None:
@@ -257,13 +326,19 @@ def write(solution: NotebookNode, name: str, root: Path) -> None:
     module.parent.mkdir(parents=True, exist_ok=True)
     notebook.parent.mkdir(parents=True, exist_ok=True)
     module.write_text(references_from(solution, name), encoding="utf-8")
-    nbformat.write(normalise(execute(exercise_from(solution), notebook.parent)), notebook)
+    nbformat.write(
+        normalise(execute(exercise_from(solution), notebook.parent)), notebook
+    )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.epilog = "Reads solutions/*.ipynb; writes exercises/*.ipynb and lib/grading/references/*.py."
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when something differs")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail when something differs",
+    )
 
 
 def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:

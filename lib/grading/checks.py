@@ -73,28 +73,44 @@ class Answers:
                 name, [known for known in self._namespace if known[0] != "_"], n=1
             )
             guess = (
-                f" Did you rename it to `{close[0]}`?" if close else " Did you run the cell that defines it?"
+                f" Did you rename it to `{close[0]}`?"
+                if close
+                else " Did you run the cell that defines it?"
             )
-            raise Wrong(f"There is no `{name}` in this notebook.{guess} The check asks for that very name.")
+            raise Wrong(
+                f"There is no `{name}` in this notebook.{guess} The check asks for that very name."
+            )
         if self._namespace[name] is ...:
             raise Unsolved(name)
         return self._namespace[name]
 
-    def call(self, name: str, arguments: tuple, *, lib_counts: bool = True) -> np.ndarray:
+    def call(
+        self, name: str, arguments: tuple, *, lib_counts: bool = True
+    ) -> np.ndarray:
         """Result of the learner's function on copies of `arguments`, as an array of numbers."""
         function = self.look_up(name)
         if not callable(function):
             raise Wrong(f"`{name}` should be a function, but it is {_kind(function)}.")
-        copies = tuple(np.array(a) if isinstance(a, np.ndarray) else a for a in arguments)
-        with _faults_in_words(name, function), np.errstate(all="ignore"), _modules_entered() as modules:
+        copies = tuple(
+            np.array(a) if isinstance(a, np.ndarray) else a for a in arguments
+        )
+        with (
+            _faults_in_words(name, function),
+            np.errstate(all="ignore"),
+            _modules_entered() as modules,
+        ):
             result = _as_numbers(function(*copies), f"`{name}` returned")
         for position, (before, after) in enumerate(zip(arguments, copies, strict=True)):
-            if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
+            if isinstance(before, np.ndarray) and not np.array_equal(
+                before, after, equal_nan=True
+            ):
                 raise Wrong(
                     f"`{name}` changed its argument number {position + 1} in place. Whoever calls a function does "
                     "not expect that: make a new array, for example with `x = x + 1` and not `x += 1`.",
                 )
-        if not lib_counts and any(module.split(".")[0] == "lib" for module in modules - {__name__}):
+        if not lib_counts and any(
+            module.split(".")[0] == "lib" for module in modules - {__name__}
+        ):
             raise Wrong(
                 f"`{name}` calls the course's package `lib`. In this question, write it with NumPy alone."
             )
@@ -110,17 +126,22 @@ class Answers:
         """The learner's tuple or list of that name: `count` arrays that may have different shapes."""
         answer = self.look_up(name)
         if not isinstance(answer, (tuple, list)) or len(answer) != count:
-            raise Wrong(f"`{name}` should be a tuple of {count} arrays, but it is {_kind(answer)}.")
+            raise Wrong(
+                f"`{name}` should be a tuple of {count} arrays, but it is {_kind(answer)}."
+            )
         with _faults_in_words(name, answer):
             return tuple(
-                _as_numbers(part, f"Part {n} of `{name}` is") for n, part in enumerate(answer, start=1)
+                _as_numbers(part, f"Part {n} of `{name}` is")
+                for n, part in enumerate(answer, start=1)
             )
 
 
 class Student:
     """What a check sees of the learner: the answers, and the sentences that say what is wrong with them."""
 
-    def __init__(self, answers: Answers, exercise: ModuleType, *, lib_counts: bool = True):
+    def __init__(
+        self, answers: Answers, exercise: ModuleType, *, lib_counts: bool = True
+    ):
         self._answers = answers
         self._exercise = exercise
         self._lib_counts = lib_counts
@@ -141,7 +162,12 @@ class Student:
         """The reference answer, or a given function of the exercise, by name."""
         return getattr(self._exercise, name)
 
-    def same(self, name: str, *arguments, view: Callable[[np.ndarray], np.ndarray] = np.asarray) -> None:
+    def same(
+        self,
+        name: str,
+        *arguments,
+        view: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    ) -> None:
         """The learner's function and the reference agree on `arguments`, up to rounding.
 
         Ask from small inputs to large ones: the first that fails is the counterexample shown. `view` maps both
@@ -149,18 +175,31 @@ class Student:
         """
         wanted = np.asarray(self.reference(name)(*arguments))
         result = self.call(name, *arguments)
-        asked = _call_text(name, arguments)
+        asked = _call_text(name, self.reference(name), arguments)
         if result.shape == wanted.shape and agree(view(result), view(wanted)):
             return
         for known in mistakes_of(self._exercise, name):
             with np.errstate(all="ignore"):
                 if agree(result, known.function(*arguments)):
-                    raise Wrong(known.explanation, **_texts(asked, wanted, result), misconception=known.name)
+                    raise Wrong(
+                        known.explanation,
+                        **_texts(asked, wanted, result),
+                        misconception=known.name,
+                    )
         raise Wrong(
-            _difference(view(wanted), view(result), wanted.shape, result), **_texts(asked, wanted, result)
+            _difference(view(wanted), view(result), wanted.shape, result),
+            **_texts(asked, wanted, result),
         )
 
-    def expect(self, holds: bool, why: str, *, asked: str = "", wanted: str = "", found: str = "") -> None:
+    def expect(
+        self,
+        holds: bool,
+        why: str,
+        *,
+        asked: str = "",
+        wanted: str = "",
+        found: str = "",
+    ) -> None:
         """A property holds; otherwise `why` tells the learner what is wrong."""
         if not holds:
             raise Wrong(why, asked=asked, wanted=wanted, found=found)
@@ -169,7 +208,9 @@ class Student:
 def agree(one: np.ndarray, other: np.ndarray) -> bool:
     """Two arrays have one shape and one content up to rounding; NaN agrees with NaN and inf with inf."""
     one, other = np.asarray(one), np.asarray(other)
-    return one.shape == other.shape and np.allclose(one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+    return one.shape == other.shape and np.allclose(
+        one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True
+    )
 
 
 def exercise_of(question: str) -> ModuleType:
@@ -192,7 +233,9 @@ def exercise_of(question: str) -> ModuleType:
 def mistakes_of(exercise: ModuleType, answer: str) -> list[Mistake]:
     """The known mistakes about one answer, in the order in which they are written."""
     return [
-        known for known in vars(exercise).values() if isinstance(known, Mistake) and known.answer == answer
+        known
+        for known in vars(exercise).values()
+        if isinstance(known, Mistake) and known.answer == answer
     ]
 
 
@@ -218,14 +261,19 @@ def check(
     exercise = exercise_of(question)
     hints = (hint,) if isinstance(hint, str) else tuple(hint)
     where = (
-        (f"chapter {exercise.CHAPTER[:2]}, section {section}", _address(exercise.CHAPTER, section))
+        (
+            f"chapter {exercise.CHAPTER[:2]}, section {section}",
+            _address(exercise.CHAPTER, section),
+        )
         if section
         else None
     )
 
     def judge(function: Callable[[Student], None]) -> Result:
         answers = Answers(function.__globals__)
-        status, finding = verdict(function, Student(answers, exercise, lib_counts=lib_counts))
+        status, finding = verdict(
+            function, Student(answers, exercise, lib_counts=lib_counts)
+        )
         if status != "solved":
             _solved.pop(question, None)
         elif not hidden:
@@ -246,7 +294,9 @@ def check(
     return judge
 
 
-def verdict(function: Callable[[Student], None], student: Student) -> tuple[str, Finding | None]:
+def verdict(
+    function: Callable[[Student], None], student: Student
+) -> tuple[str, Finding | None]:
     """Status and finding of a check function; only the user's own interrupt passes through."""
     try:
         function(student)
@@ -255,13 +305,17 @@ def verdict(function: Callable[[Student], None], student: Student) -> tuple[str,
     except Wrong as wrong:
         return "wrong", wrong.finding
     except Exception as error:
-        return "broken", Finding(f"Please report this: {traceback.format_exception_only(error)[-1].strip()}")
+        return "broken", Finding(
+            f"Please report this: {traceback.format_exception_only(error)[-1].strip()}"
+        )
     return "solved", None
 
 
 def progress(exercise: ModuleType) -> tuple[int, int]:
     """Points so far in this kernel, and points in all."""
-    so_far = sum(points for question, points in exercise.POINTS.items() if question in _solved)
+    so_far = sum(
+        points for question, points in exercise.POINTS.items() if question in _solved
+    )
     return so_far, sum(exercise.POINTS.values())
 
 
@@ -269,7 +323,9 @@ def rely_on(question: str, name: str) -> object:
     """The learner's answer `name` once `question` is solved; until then the reference, and it says so."""
     if question in _solved:
         return _solved[question].look_up(name)
-    print(f"Question {question} is not solved yet, so the reference answer stands in for {name}.")
+    print(
+        f"Question {question} is not solved yet, so the reference answer stands in for {name}."
+    )
     return getattr(exercise_of(question), name)
 
 
@@ -283,7 +339,9 @@ def _modules_entered():
     """Collect the names of the modules whose Python functions are called meanwhile."""
     modules: set[str] = set()
     before = sys.getprofile()
-    sys.setprofile(lambda frame, event, _: modules.add(str(frame.f_globals.get("__name__"))))
+    sys.setprofile(
+        lambda frame, event, _: modules.add(str(frame.f_globals.get("__name__")))
+    )
     try:
         yield modules
     finally:
@@ -322,7 +380,9 @@ def _as_numbers(answer: object, who: str) -> np.ndarray:
     if answer is ...:
         raise Unsolved
     if answer is None:
-        raise Wrong(f"{who} None. A function gives its result by `return`: is that line missing?")
+        raise Wrong(
+            f"{who} None. A function gives its result by `return`: is that line missing?"
+        )
     try:
         numbers = np.array(answer)
     except ValueError:
@@ -348,7 +408,9 @@ def _texts(asked: str, wanted: np.ndarray, found: np.ndarray) -> dict[str, str]:
     return {"asked": asked, "wanted": array_text(wanted), "found": array_text(found)}
 
 
-def _difference(wanted: np.ndarray, found: np.ndarray, shape: tuple, result: np.ndarray) -> str:
+def _difference(
+    wanted: np.ndarray, found: np.ndarray, shape: tuple, result: np.ndarray
+) -> str:
     """One sentence on how the result differs from what is wanted."""
     if result.shape != shape:
         return f"The shape is {result.shape}; it should be {shape}."
@@ -362,16 +424,18 @@ def _difference(wanted: np.ndarray, found: np.ndarray, shape: tuple, result: np.
 
 
 def array_text(array: np.ndarray) -> str:
-    """The array's numbers with four digits, or its shape when there are too many to read."""
+    """The array's numbers on one line, or its shape when there are too many to read."""
     array = np.asarray(array)
     if array.size > SHOWN:
         return f"an array of shape {array.shape}"
-    return np.array2string(array + 0.0, separator=", ", formatter={"float_kind": "{:.4g}".format})
+    text = np.array2string(
+        array + 0.0, separator=",", formatter={"float_kind": "{:.4g}".format}
+    )
+    return ", ".join(part.strip() for part in text.split(","))
 
 
-def _call_text(name: str, arguments: tuple) -> str:
-    """The call as the learner would write it."""
-    shown = [array_text(a) if isinstance(a, np.ndarray) else repr(a) for a in arguments]
-    if any("\n" in text for text in shown):
-        return f"{name} of\n" + "\n".join(shown)
+def _call_text(name: str, function: Callable, arguments: tuple) -> str:
+    """The call as one would write it, with the names of the parameters."""
+    given = inspect.signature(function).bind(*arguments).arguments
+    shown = [f"{parameter}={array_text(value)}" for parameter, value in given.items()]
     return f"{name}({', '.join(shown)})"

@@ -11,7 +11,12 @@ HEADLINES = {
     "broken": "⚠ The check itself failed; this is our fault, not yours",
 }
 # Bars that keep a contrast of 3 : 1 on a white and on a dark page.
-COLOURS = {"solved": "#2b9348", "unsolved": "#808080", "wrong": "#d1495b", "broken": "#b7791f"}
+COLOURS = {
+    "solved": "#2b9348",
+    "unsolved": "#808080",
+    "wrong": "#d1495b",
+    "broken": "#b7791f",
+}
 BAR_LENGTH = 20
 
 
@@ -80,15 +85,23 @@ class Result:
         rows = self._rows()
         if self.section and self.status == "wrong":
             rows.append(("Read again", self.section[0]))
-        rows += [(f"Hint {number}", hint) for number, hint in enumerate(self.hints, start=1)]
+        rows += [
+            (f"Hint {number}", hint) for number, hint in enumerate(self.hints, start=1)
+        ]
         width = max((len(label) for label, _ in rows), default=0) + 2
         lines = [
-            f"  {label + ':':<{width}}" + text.replace("\n", "\n" + " " * (width + 2)) for label, text in rows
+            f"  {label + ':':<{width}}" + text.replace("\n", "\n" + " " * (width + 2))
+            for label, text in rows
         ]
-        return "\n".join([self._headline(), *lines, f"{self.title} {self._bar()} {self._count()}"])
+        return "\n".join(
+            [self._headline(), *lines, f"{self.title} {self._bar()} {self._count()}"]
+        )
 
     def _repr_html_(self) -> str:
-        body = "".join(f"<dt>{label}</dt><dd>{_marked_up(text)}</dd>" for label, text in self._rows())
+        body = "".join(
+            f"<dt>{label}</dt><dd>{_marked_up(text)}</dd>"
+            for label, text in self._rows()
+        )
         if self.section and self.status == "wrong":
             title, address = self.section
             link = f'<a href="{html.escape(address)}">{html.escape(title)}</a>'

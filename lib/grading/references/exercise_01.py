@@ -101,7 +101,9 @@ def shares(weights, values):
     array([[nan, 0.5],
            [nan, 0.5]])
     """
-    parts = weights[:, None] * values  # (n, d_v): what each key brings to each coordinate
+    parts = (
+        weights[:, None] * values
+    )  # (n, d_v): what each key brings to each coordinate
     output = parts.sum(axis=0)  # (d_v,)
     undefined = np.full(parts.shape, np.nan)
     return np.divide(parts, output, out=undefined, where=output != 0)
@@ -160,7 +162,9 @@ def divided_by_zero(weights, values):
     "Where the output's coordinate is 0 you answer 0, as if no key had brought anything. Put `np.nan` there.",
 )
 def zero_for_undefined(weights, values):
-    return np.nan_to_num(divided_by_zero.function(weights, values), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.nan_to_num(
+        divided_by_zero.function(weights, values), nan=0.0, posinf=0.0, neginf=0.0
+    )
 
 
 @mistake(
@@ -187,7 +191,9 @@ def query_weights(i, q, k):
     array([0.4013, 0.5987, 0.    ])
     """
     scores = k[: i + 1] @ q[i] / np.sqrt(q.shape[1])  # (i + 1,): the allowed keys only
-    exponentials = np.exp(scores - scores.max())  # the largest score becomes 0, so exp cannot overflow
+    exponentials = np.exp(
+        scores - scores.max()
+    )  # the largest score becomes 0, so exp cannot overflow
     weights = np.zeros(len(k))
     weights[: i + 1] = exponentials / exponentials.sum()
     return weights
@@ -197,7 +203,8 @@ def scores_of(i, q, k):
     return k @ q[i] / np.sqrt(q.shape[1])
 
 
-def normalised(exponentials):
+def softmax_of(scores):
+    exponentials = np.exp(scores - scores.max())
     return exponentials / exponentials.sum()
 
 
@@ -208,7 +215,7 @@ def normalised(exponentials):
     "change when a future key changes. Sum over j ≤ i only.",
 )
 def sum_over_all_keys(i, q, k):
-    return normalised(np.exp(scores_of(i, q, k))) * (np.arange(len(k)) <= i)
+    return softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)
 
 
 @mistake(
@@ -217,7 +224,7 @@ def sum_over_all_keys(i, q, k):
     "This is a softmax over all keys: keys after position i have weight too. Only keys j ≤ i may be read.",
 )
 def reads_the_future(i, q, k):
-    return normalised(np.exp(scores_of(i, q, k)))
+    return softmax_of(scores_of(i, q, k))
 
 
 @mistake(
@@ -226,7 +233,7 @@ def reads_the_future(i, q, k):
     "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. Leave those keys out.",
 )
 def scores_set_to_zero(i, q, k):
-    return normalised(np.exp(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0)))
+    return softmax_of(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0))
 
 
 @mistake(
@@ -262,8 +269,8 @@ def divided_by_d_k(i, q, k):
     "Your query does not read its own key: you used j < i. It may read j ≤ i, or the first query has nothing to read.",
 )
 def own_position_left_out(i, q, k):
-    before = np.exp(scores_of(i, q, k)) * (np.arange(len(k)) < i)
-    return before / max(before.sum(), np.finfo(float).tiny)
+    before = np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf)
+    return np.nan_to_num(softmax_of(before))
 
 
 @mistake(
@@ -274,7 +281,7 @@ def own_position_left_out(i, q, k):
 )
 def overflow(i, q, k):
     exponentials = np.exp(scores_of(i, q, k)[: i + 1])
-    return np.concatenate([normalised(exponentials), np.zeros(len(k) - i - 1)])
+    return np.append(exponentials / exponentials.sum(), np.zeros(len(k) - i - 1))
 
 
 @mistake(
@@ -292,7 +299,8 @@ def future_keys_missing(i, q, k):
     "You divided the scores by their sum. Softmax takes the exponential of each score first: no weight is negative.",
 )
 def no_exponential(i, q, k):
-    return normalised(scores_of(i, q, k) * (np.arange(len(k)) <= i))
+    scores = scores_of(i, q, k) * (np.arange(len(k)) <= i)
+    return scores / scores.sum()
 
 
 def prefix_means(values):
@@ -388,7 +396,9 @@ def fixed_attention(q, k, v):
            [2.]])
     """
     scores = q @ k.T / np.sqrt(q.shape[1])
-    scores = np.where(np.tri(len(q), dtype=bool), scores, -np.inf)  # cut before the softmax, not after it
+    scores = np.where(
+        np.tri(len(q), dtype=bool), scores, -np.inf
+    )  # cut before the softmax, not after it
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     weights = weights / weights.sum(axis=1, keepdims=True)
     return weights @ v
@@ -405,7 +415,9 @@ def causal_or_not(q, k, v, cut=lambda scores: scores, axis=1, scale=True):
 
 
 def allowed_or(blocked, allowed):
-    return lambda scores: np.where(allowed(np.ones(scores.shape, dtype=bool)), scores, blocked)
+    return lambda scores: np.where(
+        allowed(np.ones(scores.shape, dtype=bool)), scores, blocked
+    )
 
 
 @mistake(
@@ -459,7 +471,9 @@ def mask_turned_around(q, k, v):
     "The diagonal is blocked too, so no query reads itself and the first one reads nothing. Keep j ≤ i, not j < i.",
 )
 def diagonal_blocked(q, k, v):
-    return np.nan_to_num(causal_or_not(q, k, v, allowed_or(-np.inf, lambda ones: np.tril(ones, -1))))
+    return np.nan_to_num(
+        causal_or_not(q, k, v, allowed_or(-np.inf, lambda ones: np.tril(ones, -1)))
+    )
 
 
 @mistake(
