@@ -9,6 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 
+from lib.examples import S
 from lib.grading import build, checks
 from lib.grading.references import exercise_01
 from lib.masks import causal
@@ -203,8 +204,8 @@ def test_other_breaking_inputs_are_accepted(scale):
 
 
 def test_the_examples_in_the_questions_are_true():
-    found = doctest.testmod(exercise_01)
-    assert (found.failed, found.attempted) == (0, 10)
+    found = doctest.testmod(exercise_01, extraglobs={"S": S})
+    assert (found.failed, found.attempted) == (0, 11)
 
 
 # --- wrong answers -----------------------------------------------------------------------------------------------

@@ -84,6 +84,14 @@ def test_the_learner_gets_stubs_and_neither_notes_nor_hidden_checks():
     assert build.exercise_from(solution()) == exercise
 
 
+def test_the_source_of_a_check_is_folded_for_the_learner_alone():
+    metadata = {c.id: c.metadata for c in build.exercise_from(solution()).cells}
+    assert metadata["check"]["jupyter"] == {"source_hidden": True}
+    assert metadata["check"]["tags"] == ["hide-input"]
+    assert "jupyter" not in metadata["answer"]
+    assert all("jupyter" not in cell.metadata for cell in solution().cells)
+
+
 def test_the_module_has_points_answers_and_mistakes():
     source = build.references_from(solution(), "90_doubling")
     assert source == build.references_from(solution(), "90_doubling")

@@ -28,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 LEFT_OUT = {"solution-note", "hidden-checks", "mistakes"}
 IN_MODULE = {"mistakes", "given"}
+# The learner runs a check without scrolling past its source: folded in JupyterLab, on Colab and in the book.
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+FOLDED_IN_BOOK = "hide-input"
 QUESTION = re.compile(r"^## (\d+\.\d+) .*?(\d+) points?$", re.MULTILINE)
 TITLE = re.compile(r"^# .*", re.MULTILINE)
 TOTAL = re.compile(r"\b(\d+) points\b")
@@ -99,9 +102,10 @@ def stub(region: list[str]) -> list[str]:
 
 
 def exercise_from(solution: NotebookNode) -> NotebookNode:
-    """The learner's notebook: the same cells, ids and metadata without the answers and without outputs."""
+    """The learner's notebook: same cells and ids, without the answers and without outputs."""
     exercise = copy.deepcopy(solution)
     exercise.cells = [cell for cell in exercise.cells if not tags(cell) & LEFT_OUT]
+    checks = {cell.id for cell, _ in checks_in(exercise)}
     for cell in exercise.cells:
         if cell.cell_type == "code":
             cell.source = replace_regions(cell.source, stub)
@@ -111,6 +115,10 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
         elif TITLE.match(cell.source):
             title, *rest = cell.source.split("\n")
             cell.source = "\n".join([title.removesuffix(" (solutions)"), *rest])
+        if cell.id in checks:
+            cell.metadata.update(
+                FOLDED, tags=[*cell.metadata.get("tags", []), FOLDED_IN_BOOK]
+            )
     return exercise
 
 
@@ -304,12 +312,8 @@ def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:
 
 
 def _essence(cell: NotebookNode) -> dict:
-    return {
-        "id": cell.id,
-        "type": cell.cell_type,
-        "source": cell.source,
-        "tags": sorted(tags(cell)),
-    }
+    """What of a cell must be the same; outputs and counts are not."""
+    return {key: cell[key] for key in ("id", "cell_type", "source", "metadata")}
 
 
 def paths(name: str, root: Path) -> tuple[Path, Path]:

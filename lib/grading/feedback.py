@@ -129,4 +129,7 @@ def _unfolding(hints: tuple[str, ...], first: int = 1) -> str:
     if not hints:
         return ""
     inside = f"<p>{_marked_up(hints[0])}</p>" + _unfolding(hints[1:], first + 1)
-    return f"<details><summary>Hint {first}</summary>{inside}</details>"
+    return (
+        f'<details style="margin: 0.4em 0 0.4em 0.6em"><summary>Hint {first}</summary>'
+        f"{inside}</details>"
+    )

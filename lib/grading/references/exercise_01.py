@@ -21,7 +21,8 @@ POINTS = {
 def weighted_sum(weights, values):
     """The output of one query: the sum of the values, each times its weight.
 
-    >>> weighted_sum(np.array([0.3, 0.7]), np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])).round(2)
+    >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
+    >>> weighted_sum(np.array([0.3, 0.7]), values).round(2)
     array([0.13, 0.33, 0.53])
     """
     # (n,) @ (n, d_v): the product runs over the n keys and leaves the d_v coordinates.
@@ -94,10 +95,14 @@ def reversed_weights(weights, values):
 def shares(weights, values):
     """Which part of each coordinate of the output came from which key.
 
-    >>> shares(np.array([0.3, 0.7]), np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])).round(3)
+    >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
+    >>> shares(np.array([0.3, 0.7]), values).round(3)
     array([[0.462, 0.364, 0.34 ],
            [0.538, 0.636, 0.66 ]])
-    >>> shares(np.array([0.5, 0.5]), np.array([[1.0, 2.0], [-1.0, 2.0]]))  # coordinate 0 of the output is 0
+
+    Here coordinate 0 of the output is 0:
+
+    >>> shares(np.array([0.5, 0.5]), np.array([[1.0, 2.0], [-1.0, 2.0]]))
     array([[nan, 0.5],
            [nan, 0.5]])
     """
@@ -185,8 +190,9 @@ def percent(weights, values):
 def query_weights(i, q, k):
     """The attention weights of query i: a softmax over the keys 0 … i, and 0 after them.
 
-    >>> S = np.array([[1.0, 0.5, 0.2], [0.8, 1.2, 0.6], [0.4, 0.7, 1.1]])
-    >>> q, k = 2 * S @ np.eye(3, 4), np.eye(3, 4)  # d_k = 4, so q @ k.T / sqrt(d_k) is S
+    With d_k = 4 these queries and keys make q @ k.T / sqrt(d_k) equal to S:
+
+    >>> q, k = 2 * S @ np.eye(3, 4), np.eye(3, 4)
     >>> query_weights(1, q, k).round(4)
     array([0.4013, 0.5987, 0.    ])
     """
