@@ -124,7 +124,10 @@ def for_ever(x):
     ],
 )
 def test_whatever_the_learner_does_is_told_in_a_sentence(exercise, answer, says):
-    assert says in sentence(exercise, answer)
+    status, finding = judged(exercise, answer)
+    assert status == "wrong"
+    assert says in finding.why
+    assert finding.asked == "double(x=[3, 4])"
 
 
 def test_the_line_of_the_learners_function_is_shown(exercise):
@@ -197,7 +200,9 @@ def test_a_view_lets_several_answers_be_right(exercise):
         "solved",
         None,
     )
-    assert judged(exercise, lambda x: 3 * x + 100, question=question)[0] == "wrong"
+    status, finding = judged(exercise, lambda x: 3 * x + 100, question=question)
+    assert (status, finding.asked) == ("wrong", "ptp of double(x=[3, 4])")
+    assert (finding.wanted, finding.found) == ("2", "3")
 
 
 def test_a_property_that_fails_is_told(exercise):

@@ -166,30 +166,41 @@ class Student:
         self,
         name: str,
         *arguments,
-        view: Callable[[np.ndarray], np.ndarray] = np.asarray,
+        view: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         """The learner's function and the reference agree on `arguments`, up to rounding.
 
-        Ask from small inputs to large ones: the first that fails is the counterexample shown. `view` maps both
-        results to what must agree, when more than one answer is right.
+        Ask from small inputs to large ones: the first that fails is the counterexample shown. When more than
+        one answer is right, `view` maps an answer to what must agree.
         """
-        wanted = np.asarray(self.reference(name)(*arguments))
-        result = self.call(name, *arguments)
-        asked = _call_text(name, self.reference(name), arguments)
-        if result.shape == wanted.shape and agree(view(result), view(wanted)):
-            return
-        for known in mistakes_of(self._exercise, name):
-            with np.errstate(all="ignore"):
-                if agree(result, known.function(*arguments)):
-                    raise Wrong(
-                        known.explanation,
-                        **_texts(asked, wanted, result),
-                        misconception=known.name,
-                    )
-        raise Wrong(
-            _difference(view(wanted), view(result), wanted.shape, result),
-            **_texts(asked, wanted, result),
-        )
+        reference = self.reference(name)
+        asked = _call_text(name, reference, arguments)
+        try:
+            result = self.call(name, *arguments)
+        except Wrong as wrong:
+            raise Wrong(wrong.finding.why, asked=asked) from None
+        with np.errstate(all="ignore"):
+            wanted = np.asarray(reference(*arguments), dtype=np.float64)
+            found = result
+            if view and result.shape == wanted.shape:
+                asked = f"{view.__name__} of {asked}"
+                found, wanted = np.asarray(view(result)), np.asarray(view(wanted))
+            if agree(found, wanted):
+                return
+            known = (
+                m
+                for m in mistakes_of(self._exercise, name)
+                if agree(result, m.function(*arguments))
+            )
+            named = next(known, None)
+        texts = {
+            "asked": asked,
+            "wanted": array_text(wanted),
+            "found": array_text(found),
+        }
+        if named:
+            raise Wrong(named.explanation, misconception=named.name, **texts)
+        raise Wrong(_difference(wanted, found), **texts)
 
     def expect(
         self,
@@ -391,7 +402,7 @@ def _as_numbers(answer: object, who: str) -> np.ndarray:
         ) from None
     if numbers.dtype.kind not in "biuf":
         raise Wrong(f"{who} {_kind(answer)}, not a number or an array of numbers.")
-    return numbers.astype(np.float64) if numbers.dtype.kind == "b" else numbers
+    return numbers.astype(np.float64)
 
 
 def _kind(thing: object) -> str:
@@ -404,20 +415,19 @@ def _kind(thing: object) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
-def _texts(asked: str, wanted: np.ndarray, found: np.ndarray) -> dict[str, str]:
-    return {"asked": asked, "wanted": array_text(wanted), "found": array_text(found)}
-
-
-def _difference(
-    wanted: np.ndarray, found: np.ndarray, shape: tuple, result: np.ndarray
-) -> str:
-    """One sentence on how the result differs from what is wanted."""
-    if result.shape != shape:
-        return f"The shape is {result.shape}; it should be {shape}."
+def _difference(wanted: np.ndarray, found: np.ndarray) -> str:
+    """One sentence on how an answer differs from what is wanted."""
+    if found.shape != wanted.shape:
+        return f"The shape is {found.shape}; it should be {wanted.shape}."
     if np.isnan(found).any() and not np.isnan(wanted).any():
-        return "The result holds NaN, which is not a number: look for 0/0, inf − inf or the log of a negative number."
+        return (
+            "The result holds NaN, which is not a number: look for 0/0, inf − inf or the logarithm "
+            "of a negative number."
+        )
+    both_nan = np.isnan(wanted) & np.isnan(found)
     with np.errstate(all="ignore"):
-        apart = np.nan_to_num(np.abs(wanted - found), nan=np.inf)
+        apart = np.where((wanted == found) | both_nan, 0, np.abs(wanted - found))
+    apart = np.where(np.isnan(apart), np.inf, apart)
     place = np.unravel_index(np.argmax(apart), apart.shape)
     where = f" at [{', '.join(map(str, place))}]" if place else ""
     return f"The numbers differ most{where}: wanted {wanted[place]:.6g}, found {found[place]:.6g}."

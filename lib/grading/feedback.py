@@ -18,6 +18,7 @@ COLOURS = {
     "broken": "#b7791f",
 }
 BAR_LENGTH = 20
+NUMBERS = {"Asked", "Wanted", "Found"}  # set as code
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         body = "".join(
-            f"<dt>{label}</dt><dd>{_marked_up(text)}</dd>"
+            f"<dt>{label}</dt><dd>{_marked_up(f'`{text}`' if label in NUMBERS else text)}</dd>"
             for label, text in self._rows()
         )
         if self.section and self.status == "wrong":
