@@ -8,7 +8,7 @@ A check is an ordinary cell of an exercise notebook::
 
 It judges the learner's answers as soon as the cell runs, and never raises because of them. It compares with the
 reference answers and the known mistakes that `python -m lib exercises` generates into `lib.grading.references`,
-so it needs neither the notebook's file name nor a network. See CONTRIBUTING, "How to write a check".
+so it needs neither the notebook's file name nor a network. CONTRIBUTING.md says how to add one.
 """
 
 import difflib
@@ -377,7 +377,7 @@ def _faults_in_words(name: str, answer: object):
 
 def _line_of(answer: object, error: BaseException) -> str:
     """The line of the learner's own function at which the error arose, where it can be told."""
-    code = getattr(inspect.unwrap(answer), "__code__", None)
+    code = getattr(answer, "__code__", None)
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
