@@ -55,7 +55,7 @@ def judged(question, **answers):
     source = next(
         cell.source
         for cell, found in build.checks_in(EXERCISE)
-        if found["question"] == question
+        if found.question == question
     )
     namespace = {**NOTEBOOK, **answers}
     exec(source, namespace)

@@ -261,6 +261,15 @@ def test_check_fails_when_the_exercise_is_missing(project, capsys):
     assert f"{EXERCISE} does not exist" in capsys.readouterr().out
 
 
+def test_check_fails_for_an_exercise_without_a_source(project, capsys):
+    (project / EXERCISE).with_name("99_orphan.ipynb").write_text("{}")
+    assert run_build(project, check=True) == 1
+    assert (
+        "exercises/99_orphan.ipynb has no source in solutions/"
+        in capsys.readouterr().out
+    )
+
+
 def test_writing_gives_the_committed_files_to_the_byte(project):
     written = [project / MODULE, project / EXERCISE]
     committed = [path.read_bytes() for path in written]

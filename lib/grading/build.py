@@ -18,6 +18,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -132,9 +133,9 @@ def references_from(solution: NotebookNode, name: str) -> str:
     ]
     body = "\n\n\n".join(replace_regions(cell.source, list).strip() for cell in kept)
     points = {
-        found["question"]: found["points"]
+        found.question: found.points
         for _, found in checks_in(solution)
-        if not found["hidden"]
+        if not found.hidden
     }
     table = "\n".join(
         f'    "{question}": {count},' for question, count in points.items()
@@ -152,50 +153,41 @@ def _imports_for(body: str, code: list[NotebookNode]) -> str:
     """The notebook's import lines that the module's body needs, other packages first."""
     used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     lines = set()
-    for statement in (
-        s
-        for cell in code
-        if cell.id != "bootstrap"
-        for s in ast.parse(cell.source).body
-    ):
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            statement.names = [
-                alias
-                for alias in statement.names
-                if (alias.asname or alias.name) in used
-            ]
-            if statement.names:
-                lines.add(ast.unparse(statement))
+    source = "\n".join(cell.source for cell in code if cell.id != "bootstrap")
+    for line in ast.parse(source).body:
+        if isinstance(line, ast.Import | ast.ImportFrom):
+            line.names = [a for a in line.names if (a.asname or a.name) in used]
+            if line.names:
+                lines.add(ast.unparse(line))
     own = sorted(line for line in lines if line.split()[1].split(".")[0] == "lib")
     others = sorted(lines - set(own))
     return "\n\n".join("\n".join(group) for group in (others, own) if group)
 
 
-def checks_in(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, dict]]:
-    """Every `@check(…)` of the notebook with its cell: question, points and whether it is hidden."""
+class CheckCall(NamedTuple):
+    """What the decorator `@check(…)` of one cell says."""
+
+    question: str
+    points: int
+    hidden: bool
+
+
+def checks_in(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, CheckCall]]:
+    """Every `@check(…)` of the notebook, with the cell in which it stands."""
     for cell in notebook.cells:
-        if cell.cell_type != "code" or "@check" not in cell.source:
-            continue
-        for function in (
-            node
-            for node in ast.parse(cell.source).body
-            if isinstance(node, ast.FunctionDef)
-        ):
-            for call in (d for d in function.decorator_list if isinstance(d, ast.Call)):
-                if isinstance(call.func, ast.Name) and call.func.id == "check":
-                    given = {
-                        k.arg: k.value.value
-                        for k in call.keywords
-                        if isinstance(k.value, ast.Constant)
-                    }
-                    yield (
-                        cell,
-                        {
-                            "question": call.args[0].value,
-                            "points": given.get("points", 0),
-                            "hidden": given.get("hidden", False),
-                        },
-                    )
+        if cell.cell_type == "code" and "@check" in cell.source:
+            for function in ast.parse(cell.source).body:
+                for call in getattr(function, "decorator_list", []):
+                    if getattr(getattr(call, "func", None), "id", None) == "check":
+                        yield cell, _check_call(call)
+
+
+def _check_call(call: ast.Call) -> CheckCall:
+    constants = {
+        k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)
+    }
+    points, hidden = constants.get("points", 0), constants.get("hidden", False)
+    return CheckCall(ast.literal_eval(call.args[0]), points, hidden)
 
 
 def problems(solution: NotebookNode) -> list[str]:
@@ -220,20 +212,20 @@ def _problems_of_checks(solution: NotebookNode) -> list[str]:
     found = []
     questions = [question for _, question, _ in _questions_in(solution)]
     for cell, check in checks_in(solution):
-        if check["hidden"] and "hidden-checks" not in tags(cell):
+        if check.hidden and "hidden-checks" not in tags(cell):
             found.append(
                 f"cell {cell.id}: a hidden check outside a cell tagged hidden-checks"
             )
-        if not check["hidden"] and "hidden-checks" in tags(cell):
+        if not check.hidden and "hidden-checks" in tags(cell):
             found.append(
                 f"cell {cell.id}: a check without hidden=True in a cell tagged hidden-checks"
             )
-        if check["question"] not in questions:
+        if check.question not in questions:
             found.append(
-                f"cell {cell.id}: a check of question {check['question']}, which has no heading"
+                f"cell {cell.id}: a check of question {check.question}, which has no heading"
             )
     counts = Counter(
-        check["question"] for _, check in checks_in(solution) if not check["hidden"]
+        check.question for _, check in checks_in(solution) if not check.hidden
     )
     for cell, question, _ in _questions_in(solution):
         if counts[question] != 1 or questions.count(question) != 1:
@@ -249,12 +241,10 @@ def _problems_of_points(solution: NotebookNode) -> list[str]:
     found = []
     stated = {question: points for _, question, points in _questions_in(solution)}
     for cell, check in checks_in(solution):
-        wanted = (
-            0 if check["hidden"] else stated.get(check["question"], check["points"])
-        )
-        if check["points"] != wanted:
+        wanted = 0 if check.hidden else stated.get(check.question, check.points)
+        if check.points != wanted:
             found.append(
-                f"cell {cell.id}: the check of {check['question']} gives {check['points']} points, expected {wanted}"
+                f"cell {cell.id}: the check of {check.question} gives {check.points} points, expected {wanted}"
             )
     title = next(
         (
@@ -347,7 +337,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     """Write the exercises or check them; 1 when a solution has problems or something differs."""
-    found = []
+    sources = {path.name for path in (root / "solutions").glob("*.ipynb")}
+    found = [
+        f"exercises/{path.name} has no source in solutions/"
+        for path in sorted((root / "exercises").glob("*.ipynb"))
+        if path.name not in sources
+    ]
     for path in sorted((root / "solutions").glob("*.ipynb")):
         solution = nbformat.read(path, as_version=4)
         faults = problems(solution)
@@ -362,5 +357,5 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     for line in found:
         print(line)
     if found and arguments.check:
-        print("Run `python -m lib exercises` to write the exercises again.")
+        print("`python -m lib exercises` writes exercises/ from solutions/ again.")
     return 1 if found else 0
