@@ -25,7 +25,11 @@ KERNELSPEC = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = 120  # seconds
-KEPT = ("tags", "jupyter", "cellView")  # of a cell's metadata; the last two fold its source in Lab and on Colab
+KEPT = (
+    "tags",
+    "jupyter",
+    "cellView",
+)  # of a cell's metadata; the last two fold its source in Lab and on Colab
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:

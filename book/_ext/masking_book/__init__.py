@@ -9,7 +9,14 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from masking_book import alternative_texts, mathjax, predictions, rebuild, sliders, statements
+from masking_book import (
+    alternative_texts,
+    mathjax,
+    predictions,
+    rebuild,
+    sliders,
+    statements,
+)
 
 STATIC = Path(__file__).parents[1] / "static"
 

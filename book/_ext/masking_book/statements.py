@@ -17,7 +17,9 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 # The name of a statement, and what tells it from others of that name: a number, or items of a document.
-LEAD = re.compile(r"(?P<kind>[A-Z][\w ]*?) ?(?P<number>\d+(\.\d+)*|\([A-Z]\d+.*\))?(?P<rest> \(.*\))?\.?")
+LEAD = re.compile(
+    r"(?P<kind>[A-Z][\w ]*?) ?(?P<number>\d+(\.\d+)*|\([A-Z]\d+.*\))?(?P<rest> \(.*\))?\.?"
+)
 # What follows the bold text and still belongs to the title: the items of a document.
 ITEMS = re.compile(r" ?(\([A-Z]\d+[^)]*\))\. *")
 
@@ -37,10 +39,14 @@ class BoxStatements(SphinxTransform):
         """Go through the quotations of one page."""
         for quotation in list(self.document.findall(nodes.block_quote)):
             opening = quotation.children[0] if quotation.children else None
-            if isinstance(opening, nodes.paragraph) and isinstance(opening.children[0], nodes.strong):
+            if isinstance(opening, nodes.paragraph) and isinstance(
+                opening.children[0], nodes.strong
+            ):
                 quotation.replace_self(self._box(quotation, opening))
 
-    def _box(self, quotation: nodes.block_quote, opening: nodes.paragraph) -> nodes.admonition:
+    def _box(
+        self, quotation: nodes.block_quote, opening: nodes.paragraph
+    ) -> nodes.admonition:
         title = nodes.title("", "", *_take_lead(opening))
         box = nodes.admonition("", title, *quotation.children)
         box.source, box.line = quotation.source, quotation.line
@@ -65,7 +71,9 @@ def _take_lead(opening: nodes.paragraph) -> list[nodes.Node]:
         items = ITEMS.match(following)
         if items:
             lead.append(nodes.Text(f" {items[1]}"))
-        opening[0] = nodes.Text(following[items.end() :] if items else following.lstrip())
+        opening[0] = nodes.Text(
+            following[items.end() :] if items else following.lstrip()
+        )
     if isinstance(lead[-1], nodes.Text):
         lead[-1] = nodes.Text(lead[-1].rstrip("."))
     return lead
