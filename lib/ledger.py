@@ -34,7 +34,11 @@ COLUMNS = ("item", "what the document says", "what is true", "where")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m lib ledger``."""
-    parser.add_argument("--check", action="store_true", help="write nothing; fail on a fault or an old page")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail on a fault or an old page",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -46,7 +50,9 @@ def main(arguments: argparse.Namespace) -> int:
     if not found and not arguments.check:
         page.write_text(render(rows), encoding="utf-8")
         print(f"{MAP}: {len(rows)} rows written")
-    elif not found and (not page.exists() or page.read_text(encoding="utf-8") != render(rows)):
+    elif not found and (
+        not page.exists() or page.read_text(encoding="utf-8") != render(rows)
+    ):
         found = [f"{MAP} differs from {LEDGER}: run `python -m lib ledger`"]
     for problem in found:
         print(problem, file=sys.stderr)
@@ -57,10 +63,14 @@ def read(root: Path) -> list[dict]:
     """The rows of the ledger below `root`. Raises ValueError where the file is not a list of rows."""
     path = root / LEDGER
     if not path.exists():
-        raise FileNotFoundError(f"{LEDGER} is not in {root}: run this in the folder of the repository")
+        raise FileNotFoundError(
+            f"{LEDGER} is not in {root}: run this in the folder of the repository"
+        )
     rows = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{LEDGER}: expected a list of rows, each with the fields {', '.join(FIELDS)}")
+        raise ValueError(
+            f"{LEDGER}: expected a list of rows, each with the fields {', '.join(FIELDS)}"
+        )
     return rows
 
 
@@ -74,8 +84,14 @@ def problems(rows: list[dict], root: Path) -> list[str]:
     for number, row in enumerate(rows, start=1):
         name = f"{LEDGER}: row {row.get('id', number)}"
         if set(row) != set(FIELDS):
-            found.append(f"{name} has the fields {', '.join(row)}; expected {', '.join(FIELDS)}")
-        elif empty := [field for field in FIELDS if row[field] in ("", None) and field != "document"]:
+            found.append(
+                f"{name} has the fields {', '.join(row)}; expected {', '.join(FIELDS)}"
+            )
+        elif empty := [
+            field
+            for field in FIELDS
+            if row[field] in ("", None) and field != "document"
+        ]:
             found.append(f"{name}: {', '.join(empty)} is empty")
         else:
             found += [f"{name}: {fault}" for fault in _faults(row, root)]
@@ -88,13 +104,17 @@ def _faults(row: dict, root: Path) -> list[str]:
     if row["verdict"] not in VERDICTS:
         faults.append(f"verdict {row['verdict']!r} is not one of {', '.join(VERDICTS)}")
     if row["document"] not in DOCUMENTS:
-        faults.append(f"document {row['document']!r} is not one of '000', '004' and null")
+        faults.append(
+            f"document {row['document']!r} is not one of '000', '004' and null"
+        )
     if not (root / row["page"]).is_file():
         faults.append(f"there is no page {row['page']}")
     elif row["heading"] not in headings(root / row["page"]):
         faults.append(f"{row['page']} has no heading {row['heading']!r}")
     if not _exists(row["proof"], root):
-        faults.append(f"there is no proof {row['proof']}; expected notebook.ipynb#cell-id or test.py::test_name")
+        faults.append(
+            f"there is no proof {row['proof']}; expected notebook.ipynb#cell-id or test.py::test_name"
+        )
     return faults
 
 
@@ -102,11 +122,16 @@ def headings(page: Path) -> list[str]:
     """The headings of a Markdown page or a notebook, as written."""
     if page.suffix == ".ipynb":
         cells = nbformat.read(page, as_version=4).cells
-        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        text = "\n\n".join(
+            cell.source for cell in cells if cell.cell_type == "markdown"
+        )
     else:
         text = page.read_text(encoding="utf-8")
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return [heading.strip() for heading in re.findall(r"^#{1,6} (.+)$", prose, flags=re.MULTILINE)]
+    return [
+        heading.strip()
+        for heading in re.findall(r"^#{1,6} (.+)$", prose, flags=re.MULTILINE)
+    ]
 
 
 def _exists(proof: str, root: Path) -> bool:
@@ -118,7 +143,9 @@ def _exists(proof: str, root: Path) -> bool:
     if path.suffix == ".ipynb":
         return name in [cell.id for cell in nbformat.read(path, as_version=4).cells]
     functions = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    return name in [node.name for node in functions if isinstance(node, ast.FunctionDef)]
+    return name in [
+        node.name for node in functions if isinstance(node, ast.FunctionDef)
+    ]
 
 
 def render(rows: list[dict]) -> str:
@@ -128,15 +155,30 @@ def render(rows: list[dict]) -> str:
         claims = [row for row in rows if row["document"] == document]
         if claims:
             title = f"Document {document}" if document else "What the documents lack"
-            lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *map(_line, claims)]
+            lines = [
+                f"| {' | '.join(COLUMNS)} |",
+                "|---" * len(COLUMNS) + "|",
+                *map(_line, claims),
+            ]
             parts += [f"## {title}\n", "\n".join(lines) + "\n"]
     return "\n".join(parts)
 
 
 def _line(row: dict) -> str:
-    page = row["page"].removeprefix("book/") if row["page"].startswith("book/") else f"../{row['page']}"
-    where = f"[{row['heading']}]({page}#{slug(row['heading'])}), `{row['proof'].rpartition('/')[2]}`"
-    cells = (row["id"], row["says"], f"**{row['verdict'].capitalize()}.** {row['truth']}", where)
+    page = (
+        row["page"].removeprefix("book/")
+        if row["page"].startswith("book/")
+        else f"../{row['page']}"
+    )
+    kind, mark = ("test", "::") if "::" in row["proof"] else ("cell", "#")
+    proof = f"{kind} `{row['proof'].rpartition(mark)[2]}`"
+    where = f"[{row['heading']}]({page}#{slug(row['heading'])}), {proof}"
+    cells = (
+        row["id"],
+        row["says"],
+        f"**{row['verdict'].capitalize()}.** {row['truth']}",
+        where,
+    )
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

@@ -9,14 +9,30 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from masking_book import alternative_texts, bootstrap, mathjax, predictions, rebuild, sliders, statements
+from masking_book import (
+    alternative_texts,
+    bootstrap,
+    mathjax,
+    predictions,
+    rebuild,
+    sliders,
+    statements,
+)
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the parts; Sphinx calls this once a build."""
-    for part in (alternative_texts, bootstrap, mathjax, predictions, rebuild, sliders, statements):
+    for part in (
+        alternative_texts,
+        bootstrap,
+        mathjax,
+        predictions,
+        rebuild,
+        sliders,
+        statements,
+    ):
         part.setup(app)
     app.connect("config-inited", _ship_static_files)
     app.add_css_file("course.css")

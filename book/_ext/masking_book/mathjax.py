@@ -39,5 +39,7 @@ def package_folder() -> Path:
     """Where the installed package keeps MathJax."""
     package = importlib.util.find_spec("mathjax")
     if package is None or package.origin is None:
-        raise ExtensionError("MathJax is not installed: run `pip install -r requirements.txt`")
+        raise ExtensionError(
+            "MathJax is not installed: run `pip install -r requirements.txt`"
+        )
     return Path(package.origin).parent / "static" / "mathjax"

@@ -35,5 +35,7 @@ class MarkPredictions(SphinxTransform):
                 paragraph["classes"].append("predict")
         for html in list(self.document.findall(nodes.raw)):
             if html.get("format") == "html" and "<summary>" in html.astext():
-                marked = SUMMARY.sub(lambda summary: FORMULA.sub(MARKED, summary[0]), html.astext())
+                marked = SUMMARY.sub(
+                    lambda summary: FORMULA.sub(MARKED, summary[0]), html.astext()
+                )
                 html.replace_self(nodes.raw("", marked, format="html"))

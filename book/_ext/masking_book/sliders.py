@@ -31,7 +31,9 @@ def ship_pictures(app: Sphinx, exception: Exception | None) -> None:
     os.environ.pop(FOLDER_VARIABLE)
     if exception is None and app.builder.format == "html":
         shutil.copytree(
-            pictures_folder(app), Path(app.outdir) / "_static" / "explore", dirs_exist_ok=True
+            pictures_folder(app),
+            Path(app.outdir) / "_static" / "explore",
+            dirs_exist_ok=True,
         )
 
 

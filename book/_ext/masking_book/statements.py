@@ -39,7 +39,9 @@ class BoxStatements(SphinxTransform):
             if opens_bold(opening):
                 quotation.replace_self(self._box(quotation, opening))
 
-    def _box(self, quotation: nodes.block_quote, opening: nodes.paragraph) -> nodes.admonition:
+    def _box(
+        self, quotation: nodes.block_quote, opening: nodes.paragraph
+    ) -> nodes.admonition:
         title = nodes.title("", "", *_take_lead(opening))
         box = nodes.admonition("", title, *quotation.children)
         box.source, box.line = quotation.source, quotation.line
@@ -60,7 +62,9 @@ def name(title: str) -> tuple[str, str]:
         return "remark", ""
     items = [] if named["number"] else ITEM.findall(title)
     number = named["number"] or " ".join(items)
-    return nodes.make_id(named["kind"]), nodes.make_id(f"{named['kind']} {number}") if number else ""
+    return nodes.make_id(named["kind"]), nodes.make_id(
+        f"{named['kind']} {number}"
+    ) if number else ""
 
 
 def opens_bold(node: nodes.Node | None) -> bool:
@@ -81,8 +85,12 @@ def _take_lead(opening: nodes.paragraph) -> list[nodes.Node]:
         while opening.children:
             part = opening.children[0]
             del opening[0]
-            inside, closing, following = part.partition(")") if isinstance(part, nodes.Text) else (part, "", "")
-            lead.append(nodes.Text(inside + closing) if isinstance(part, nodes.Text) else part)
+            inside, closing, following = (
+                part.partition(")") if isinstance(part, nodes.Text) else (part, "", "")
+            )
+            lead.append(
+                nodes.Text(inside + closing) if isinstance(part, nodes.Text) else part
+            )
             if closing:
                 opening.insert(0, nodes.Text(following.lstrip(". ")))
                 break
