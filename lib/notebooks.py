@@ -26,6 +26,11 @@ KERNELSPEC = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = 120  # seconds
+KEPT = (
+    "tags",
+    "jupyter",
+    "cellView",
+)  # of a cell's metadata; the last two fold its source in Lab and on Colab
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
@@ -65,7 +70,7 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     plain.nbformat, plain.nbformat_minor = 4, 5
     for cell in plain.cells:
         cell.metadata = nbformat.from_dict(
-            {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+            {key: cell.metadata[key] for key in KEPT if key in cell.metadata}
         )
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
