@@ -7,6 +7,7 @@ and JupyterLab show a full page, and two runs differ only where a result differs
 import argparse
 import copy
 import os
+import re
 import time
 from pathlib import Path
 
@@ -160,6 +161,6 @@ def run_and_report(path: Path) -> list[str]:
     try:
         run(path)
     except (CellControlSignal, DeadKernelError) as error:
-        return str(error).splitlines()
+        return re.sub(r"\x1b\[[\d;]*m", "", str(error)).splitlines()  # without colours
     print(f"{time.monotonic() - started:.0f} s", end=" ", flush=True)
     return []

@@ -4,8 +4,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import distribution, distributions
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -91,16 +92,12 @@ def test_the_packages_lower_bounds_are_what_colab_has():
         assert requirement.specifier.contains(pins()[name]), requirement
 
 
-def test_the_course_is_installed_from_this_folder():
-    found = [
-        item
-        for item in distributions()
-        if item.metadata["Name"] == "masking-the-future"
-    ]
-    assert len(found) == 1
-    import lib.masks
-
-    assert Path(lib.masks.__file__).resolve().is_relative_to(ROOT)
+def test_the_course_can_be_imported_from_every_folder(tmp_path):
+    """Installed in editable mode: ``-I`` leaves out the current folder and PYTHONPATH."""
+    code = "import lib.masks; print(lib.masks.__file__)"
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert Path(done.stdout.strip()) == ROOT / "lib" / "masks.py", done.stderr
 
 
 # The Makefile, with a stand-in for Python that records what it is asked and makes nothing but empty files.

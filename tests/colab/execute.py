@@ -3,11 +3,12 @@
 The course is not installed there: the notebook's own bootstrap cell has to do it.
 """
 
+import re
 import sys
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellControlSignal
+from nbclient.exceptions import CellControlSignal, DeadKernelError
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -24,12 +25,15 @@ def main(path: str) -> str | None:
     )
     try:
         client.execute()
-    except CellControlSignal as error:
+    except (CellControlSignal, DeadKernelError) as error:
         return f"cell {running[-1]!r} failed:\n{error}"
     for cell in notebook.cells:
-        slider = cell.cell_type == "code" and cell.source.startswith("explore(")
-        if slider and not any(
-            WIDGET_VIEW in output.get("data", {}) for output in cell.outputs
+        slider = re.search(r"^explore\(", cell.source, re.MULTILINE)
+        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+        if (
+            cell.cell_type == "code"
+            and slider
+            and not any(WIDGET_VIEW in data for data in shown)
         ):
             return f"cell {cell.id!r} calls explore but shows no widget"
     return None

@@ -159,6 +159,7 @@ def run_alone(path: Path, folder: Path, environment: dict[str, str]) -> str:
         return done.stderr
     added, removed = after - before, before - after
     if removed or len(added) != 1 or not is_course(*added):
+        (VENV / ".installed").unlink(missing_ok=True)  # it is made anew next time
         return f"the bootstrap cell changed more than the course: added {sorted(added)}, removed {sorted(removed)}"
     return ""
 
