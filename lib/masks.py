@@ -29,16 +29,18 @@ class Mask:
     ordered = True
     # How tightly the expression binds when it is printed: ~ before & before |.
     binding = 3
+    # NumPy arrays leave & and | to the mask, which says what to do, instead of trying cell by cell.
+    __array_ufunc__ = None
 
     def rule(self, i: Any, j: Any) -> Any:
-        """May query `i` read key `j`? For anything that has arithmetic and comparison."""
+        """May query `i` read key `j`? For anything that has arithmetic and comparison, unchecked."""
         raise NotImplementedError
 
     def allowed(self, i: Any, j: Any) -> Any:
         """May query `i` read key `j`?
 
         `i`, `j`: ints, or NumPy or torch arrays of ints, broadcast against each other. Two ints give a
-        bool; otherwise the result is a boolean array of the same kind as the input.
+        bool; otherwise the result is a boolean array: a tensor if one of them is a tensor, else NumPy's.
         Raises TypeError for positions that are not integers, ValueError for negative ones.
         """
         single = isinstance(i, int | np.integer) and isinstance(j, int | np.integer)
@@ -69,10 +71,14 @@ class Mask:
         return n_k - n_q
 
     def __and__(self, other: "Mask") -> "Mask":
-        return And(self, other) if isinstance(other, Mask) else NotImplemented
+        return And(self, _operand("&", other))
 
     def __or__(self, other: "Mask") -> "Mask":
-        return Or(self, other) if isinstance(other, Mask) else NotImplemented
+        return Or(self, _operand("|", other))
+
+    # Python asks the right-hand mask only where the left-hand side is no mask: the same message then.
+    __rand__ = __and__
+    __ror__ = __or__
 
     def __invert__(self) -> "Mask":
         return Not(self)
@@ -172,11 +178,8 @@ class Not(Mask):
         return ~self.operand.rule(i, j)
 
     def __repr__(self):
-        return (
-            f"~{self.operand!r}"
-            if self.operand.binding == 3
-            else f"~({self.operand!r})"
-        )
+        operand = repr(self.operand)
+        return f"~{operand}" if self.operand.binding == 3 else f"~({operand})"
 
 
 full = Full()
@@ -190,6 +193,15 @@ def window(size: int) -> Mask:
     integer of at least 1 (Chapter 1, "A window of your choice").
     """
     return Window(_integer("size", size, at_least=1))
+
+
+def _operand(operator, value):
+    if not isinstance(value, Mask):
+        raise TypeError(
+            f"{operator}: expected a mask on either side, got {type(value).__name__}; "
+            f"to combine a mask with an array, turn it into one first: mask.dense(n_q, n_k)"
+        )
+    return value
 
 
 def _infix(mask, operator):
@@ -218,27 +230,28 @@ def _lengths(n_q, n_k):
 
 
 def _positions(i, j):
-    """`i` and `j` as index arrays of one kind: torch if one of them is a tensor, else NumPy."""
-    tensor = next((x for x in (i, j) if hasattr(x, "new_tensor")), None)
+    """`i` and `j` as int64 arrays of one kind: tensors on one device if either is a tensor, else NumPy."""
+    i, j = _index_array("i", i), _index_array("j", j)
+    tensor = next((x for x in (i, j) if _is_tensor(x)), None)
     if tensor is None:
-        return _numpy_positions("i", i), _numpy_positions("j", j)
-    i, j = (x if hasattr(x, "new_tensor") else tensor.new_tensor(x) for x in (i, j))
-    for name, x in (("i", i), ("j", j)):
-        if str(x.dtype) not in ("torch.int32", "torch.int64"):
-            raise TypeError(
-                f"{name}: expected positions as int32 or int64, got a tensor of {x.dtype}"
-            )
-    return i, j
+        return i, j
+    return tuple(x if _is_tensor(x) else tensor.new_tensor(x) for x in (i, j))
 
 
-def _numpy_positions(name, values):
-    positions = np.asarray(values)
-    if positions.size == 0:
-        return positions.astype(np.int64)
-    if positions.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name}: expected integer positions, got an array of {positions.dtype}"
+def _index_array(name, values):
+    array = values if _is_tensor(values) else np.asarray(values)
+    integers = str(array.dtype).removeprefix("torch.").startswith(("int", "uint"))
+    if not integers and 0 not in array.shape:  # an empty list has no kind of its own
+        raise TypeError(f"{name}: expected integer positions, got {array.dtype}")
+    # int64 throughout: the difference of two unsigned positions would wrap around.
+    positions = array.long() if _is_tensor(array) else array.astype(np.int64)
+    if 0 not in positions.shape and positions.min() < 0:
+        raise ValueError(
+            f"{name}: expected positions that count from 0, got {positions.min().item()}"
         )
-    if positions.min() < 0:
-        raise ValueError(f"{name}: positions count from 0, got {positions.min()}")
-    return positions.astype(np.int64)  # unsigned differences would wrap around
+    return positions
+
+
+def _is_tensor(x):
+    # Known by its manners, because this module must not import torch.
+    return hasattr(x, "new_tensor")

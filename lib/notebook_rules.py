@@ -22,11 +22,12 @@ PICTURE_LIMIT = 400_000  # base64 characters of one PNG
 STATEMENTS = "Definition|Lemma|Theorem|Proposition|Observation|Corollary|Remark|Example"
 # What precedes a number that is a name and not a value: "Lemma 2.1", "Observations 3.1 and 3.2", "Python 3.11".
 LABELS = (
-    rf"(?:{STATEMENTS}|Lema|Teorema|Obs\.|Prop\.|Eq\.|arXiv|Section|Chapter|Part|Figure|Table|Equation|Question|Exercise|Task|Step|Document"
+    rf"(?:{STATEMENTS}|Lema|Teorema|Observação|Obs\.|Prop\.|Eq\.|arXiv|Section|Chapter|Part|Figure|Table|Equation|Question|Exercise|Task|Step|Document"
     r"|PyTorch|Python|NumPy|Matplotlib|[Tt]orch|[Vv]ersion|CC BY)s?"
 )
 LABELLED = re.compile(
-    rf"\b{LABELS}[\s:]+\(?\d+(?:\.\d+)+(?:(?:,| and|,? or| to|–)\s+\(?\d+(?:\.\d+)+)*", re.IGNORECASE
+    rf"\b{LABELS}[\s:]+\(?\d+(?:\.\d+)+(?:(?:,| and|,? or| to|–)\s+\(?\d+(?:\.\d+)+)*",
+    re.IGNORECASE,
 )
 NUMBER = re.compile(r"(?<![\w.])((?<![\w)\]}.])-)?(\d+\.\d*|\d+)(e[+-]?\d+)?(?!\.?\d)")
 
@@ -69,7 +70,9 @@ def stable_ids(page: Page) -> Iterator[str]:
     for name in sorted({name for name in ids if ids.count(name) > 1}):
         yield f"cell id {name!r} is used {ids.count(name)} times"
     for name in ids:
-        random = any(re.fullmatch(r"(?=.*\d)[0-9a-f]{6,}", part) for part in name.split("-"))
+        random = any(
+            re.fullmatch(r"(?=.*\d)[0-9a-f]{6,}", part) for part in name.split("-")
+        )
         if random or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
             yield f"cell id {name!r} is not readable; expected words such as 'first-example'"
 
@@ -80,7 +83,11 @@ def first_cells(page: Page) -> Iterator[str]:
         (BOOTSTRAP_ID, bootstrap(page.address)),
     ]
     for position, (name, source) in enumerate(wanted):
-        cell = page.notebook.cells[position] if position < len(page.notebook.cells) else None
+        cell = (
+            page.notebook.cells[position]
+            if position < len(page.notebook.cells)
+            else None
+        )
         if cell is None or cell.id != name:
             yield f"cell {position + 1} is not the cell {name!r}: run `python -m lib repository`"
         elif cell.source != source:
@@ -108,12 +115,16 @@ def calm_outputs(page: Page) -> Iterator[str]:
 def pictures_have_alt(page: Page) -> Iterator[str]:
     for cell, output in page.outputs:
         text = output.get("data", {}).get("text/plain", "")
-        if "image/png" in output.get("data", {}) and (not text.strip() or text.startswith("<")):
+        if "image/png" in output.get("data", {}) and (
+            not text.strip() or text.startswith("<")
+        ):
             yield f"cell {cell.id!r} shows a picture without alternative text: end it with show(figure, alt=…)"
     for cell in page.texts:
         prose = without_code(cell.source)
         tags = re.findall(r"<img\b[^>]*>", prose)
-        if "![](" in prose or any(not re.search(r"""\balt=(["']).+?\1""", tag) for tag in tags):
+        if "![](" in prose or any(
+            not re.search(r"""\balt=(["']).+?\1""", tag) for tag in tags
+        ):
             yield f"cell {cell.id!r} holds a picture without alternative text"
 
 
@@ -123,14 +134,18 @@ def plain_markdown(page: Page) -> Iterator[str]:
     role = r"\{[A-Za-z][\w:-]*\}`[^`]*`"
     target = r"^\([\w-]+\)=\s*$"
     for cell in page.texts:
-        for found in re.finditer(f"{directive}|{role}|{target}", cell.source, re.MULTILINE):
+        for found in re.finditer(
+            f"{directive}|{role}|{target}", cell.source, re.MULTILINE
+        ):
             yield f"cell {cell.id!r} holds MyST markup, which only the book can read: {found[0].strip()}"
 
 
 def links_lead_somewhere(page: Page) -> Iterator[str]:
     for cell in page.texts:
         prose = without_code(cell.source)
-        links = re.findall(r"\]\(<?([^)\s>]+)", prose) + re.findall(r"""\b(?:href|src)=["']([^"']+)""", prose)
+        links = re.findall(r"\]\(<?([^)\s>]+)", prose) + re.findall(
+            r"""\b(?:href|src)=["']([^"']+)""", prose
+        )
         for link in links:
             target = unquote(link.partition("#")[0])
             if re.match(r"[a-z]+:", target) or not target:
@@ -156,11 +171,19 @@ def numbers_are_computed(page: Page) -> Iterator[str]:
 def predictions(page: Page) -> Iterator[str]:
     """At least two, each with three folded answers and a code cell that settles it."""
     count = 0
-    for cell, following in pairwise([*page.notebook.cells, NotebookNode(cell_type="end")]):
-        asked = cell.source.split("**Predict.**")[1:] if cell.cell_type == "markdown" else []
+    for cell, following in pairwise(
+        [*page.notebook.cells, NotebookNode(cell_type="end")]
+    ):
+        asked = (
+            cell.source.split("**Predict.**")[1:]
+            if cell.cell_type == "markdown"
+            else []
+        )
         count += len(asked)
         for question in asked:
-            if (answers := question.count("<details>")) != 3 or question.count("</details>") != 3:
+            if (answers := question.count("<details>")) != 3 or question.count(
+                "</details>"
+            ) != 3:
                 yield f"the prediction in cell {cell.id!r} has {answers} folded answers; expected 3"
         if asked and following.cell_type != "code":
             yield f"no code cell follows the prediction in cell {cell.id!r} to settle it"
@@ -202,7 +225,9 @@ def broken_rules(page: Page) -> list[str]:
 
 def without_code(markdown: str) -> str:
     """Markdown without fenced code and code spans."""
-    markdown = re.sub(r"^(`{3,}|~{3,}).*?^\1\s*$", " ", markdown, flags=re.MULTILINE | re.DOTALL)
+    markdown = re.sub(
+        r"^(`{3,}|~{3,}).*?^\1\s*$", " ", markdown, flags=re.MULTILINE | re.DOTALL
+    )
     return re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", " ", markdown, flags=re.DOTALL)
 
 
@@ -214,8 +239,13 @@ def numbers(text: str) -> Iterator[tuple[re.Match, Decimal]]:
 
 def prose_numbers(markdown: str) -> Iterator[tuple[str, Decimal, bool]]:
     """(as written, value, is it a percentage) for each decimal and percentage that claims a value."""
-    prose = re.sub(r"(?<=\]\()[^)]*|<[^>]*>|https?://\S+", " ", without_code(markdown))
-    prose = re.sub(r"^(#+|\d+\.|[-*>])\s+\d+(\.\d+)*\s", " ", prose, flags=re.MULTILINE)  # "## 1.2 Heading"
+    prose = re.sub(
+        r"<summary>.*?</summary>", " ", without_code(markdown)
+    )  # an answer on offer
+    prose = re.sub(r"(?<=\]\()[^)]*|<[^>]*>|https?://\S+", " ", prose)
+    prose = re.sub(
+        r"^(#+|\d+\.|[-*>])\s+\d+(\.\d+)*\s", " ", prose, flags=re.MULTILINE
+    )  # "## 1.2 Heading"
     prose = LABELLED.sub(" ", prose).replace("−", "-")
     for found, value in numbers(prose):
         percent = re.match(r"\s?\\?%", prose[found.end() : found.end() + 3])
@@ -227,18 +257,24 @@ def printed_numbers(cell: NotebookNode) -> Iterator[Decimal]:
     """The numbers in the cell's text outputs. A picture's alternative text is typed in, so it does not count."""
     for output in cell.outputs:
         data = output.get("data", {})
-        text = output.get("text", "") + ("" if "image/png" in data else data.get("text/plain", ""))
+        text = output.get("text", "") + (
+            "" if "image/png" in data else data.get("text/plain", "")
+        )
         yield from (value for _, value in numbers(text))
 
 
 def asserted_numbers(code: str) -> set[Decimal]:
     """The numbers in the ``assert`` statements and the calls of ``assert_…`` functions of a code cell."""
     claims = [
-        node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert) or is_assert_call(node)
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Assert) or is_assert_call(node)
     ]
     nodes = list(chain.from_iterable(map(ast.walk, claims)))
     negated = {
-        id(node.operand) for node in nodes if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+        id(node.operand)
+        for node in nodes
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
     }
     return {
         Decimal(repr(node.value)) * (-1 if id(node) in negated else 1)
@@ -250,5 +286,9 @@ def asserted_numbers(code: str) -> set[Decimal]:
 def is_assert_call(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else getattr(node.func, "id", "")
+    )
     return name.startswith("assert_")

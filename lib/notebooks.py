@@ -13,14 +13,23 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbformat import v4
 
 from lib.notebook_rules import Page, broken_rules
 from lib.repository import NOTEBOOK_FOLDERS, read_address
 
-KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+KERNELSPEC = {
+    "display_name": "Python 3 (ipykernel)",
+    "language": "python",
+    "name": "python3",
+}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = 120  # seconds
-KEPT = ("tags", "jupyter", "cellView")  # of a cell's metadata; the last two fold its source in Lab and on Colab
+KEPT = (
+    "tags",
+    "jupyter",
+    "cellView",
+)  # of a cell's metadata; the last two fold its source in Lab and on Colab
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
@@ -39,7 +48,11 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
         record_timing=False,
     )
     # The book sets this variable to have `explore` write HTML; a committed notebook never holds that.
-    environment = {name: value for name, value in os.environ.items() if name != "MASKING_THE_FUTURE_BOOK"}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "MASKING_THE_FUTURE_BOOK"
+    }
     client.execute(env=environment)
     return executed
 
@@ -50,7 +63,9 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     Kept: sources, cell ids, tags, execution counts, and outputs but for their widget views.
     """
     plain = copy.deepcopy(notebook)
-    plain.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
+    plain.metadata = nbformat.from_dict(
+        {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
+    )
     plain.nbformat, plain.nbformat_minor = 4, 5
     for cell in plain.cells:
         cell.metadata = nbformat.from_dict(
@@ -70,31 +85,49 @@ def run(path: Path) -> None:
 def problems(path: Path) -> list[str]:
     """What breaks the rules in the notebook at `path`, one sentence each; see `lib.notebook_rules`."""
     root = path.resolve().parent.parent
-    notebook = nbformat.read(path, 4)
+    text = path.read_text(encoding="utf-8")
+    notebook = v4.reads(text)  # nbformat.read would mend faulty ids without a word
     page = Page(root, path.resolve().relative_to(root), notebook, read_address(root))
     faults = broken_rules(page)
-    if path.read_text(encoding="utf-8") != nbformat.writes(normalise(notebook)) + "\n":
-        faults.append("it is not stored in normalised form: run `python -m lib notebooks --run`")
+    if text != v4.writes(normalise(notebook)) + "\n":
+        faults.append(
+            "it is not stored in normalised form: run `python -m lib notebooks --run`"
+        )
     return faults
 
 
 def find(paths: list[Path]) -> list[Path]:
     """The notebooks named by `paths`, files or folders; all of the course's when there are none."""
     found = []
-    for path in paths or [Path(folder) for folder in NOTEBOOK_FOLDERS if Path(folder).is_dir()]:
+    for path in paths or [
+        Path(folder) for folder in NOTEBOOK_FOLDERS if Path(folder).is_dir()
+    ]:
         if not path.exists():
-            raise ValueError(f"{path} does not exist; expected a notebook or a folder of notebooks")
+            raise ValueError(
+                f"{path} does not exist; expected a notebook or a folder of notebooks"
+            )
         found += sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
     if not found:
-        raise ValueError("no notebook found: run this command in the course's root folder, or name notebooks")
+        raise ValueError(
+            "no notebook found: run this command in the course's root folder, or name notebooks"
+        )
     return found
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m lib notebooks``."""
     action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--run", action="store_true", help="execute each notebook and store what it shows")
-    action.add_argument("--check", action="store_true", help="change nothing; list what breaks the rules")
+    action.add_argument(
+        "--run",
+        dest="execute",
+        action="store_true",
+        help="execute each notebook and store what it shows",
+    )
+    action.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; list what breaks the rules",
+    )
     parser.add_argument(
         "paths",
         nargs="*",
@@ -114,7 +147,7 @@ def main(arguments: argparse.Namespace) -> int:
     failures = 0
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path}", end=" … ", flush=True)
-        faults = run_and_report(path) if arguments.run else problems(path)
+        faults = run_and_report(path) if arguments.execute else problems(path)
         print("\n  ".join(["", *faults]) if faults else "ok")
         failures += bool(faults)
     print(f"{len(paths) - failures} of {len(paths)} notebooks are well.")

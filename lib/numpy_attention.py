@@ -5,6 +5,7 @@ A mask is a `lib.masks.Mask`, a boolean array that broadcasts to (..., n_q, n_k)
 allowed). `True` means *may attend*. A row with no allowed key gets weights 0 and output 0.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,7 @@ def attention_weights(
     """
     q, k = _floats("q", q), _floats("k", k)
     n_q, n_k = _check_shapes(q, k)
-    scale = 1 / np.sqrt(q.shape[-1]) if scale is None else scale
-    scores = _wide(q) @ np.swapaxes(_wide(k), -1, -2) * scale
+    scores = _wide(q) @ np.swapaxes(_wide(k), -1, -2) * score_scale(scale, q.shape[-1])
     if mask is not None:
         allowed = allowed_pairs(mask, n_q, n_k, scores.shape)
         scores = np.where(allowed, scores, -np.inf)
@@ -63,11 +63,22 @@ def attention(
     """
     v = _floats("v", v)
     weights = attention_weights(q, k, mask, scale=scale)
-    if v.ndim < 2 or v.shape[-2] != weights.shape[-1]:
+    n_k = weights.shape[-1]
+    if v.ndim < 2 or v.shape[-2] != n_k:
         raise ValueError(
-            f"v: expected shape (..., n_k={weights.shape[-1]}, d_v), one value for each key, got {v.shape}"
+            f"v: expected shape (..., n_k={n_k}, d_v), one value for each key, got {v.shape}"
         )
+    _check_leading("v and the weights", v, weights)
     return weights @ v
+
+
+def score_scale(scale: float | None, features: int) -> float:
+    """The factor on the dot products: `scale`, or 1/√features where it is None. TypeError if no number."""
+    if scale is None:
+        return 1 / math.sqrt(features)
+    if not isinstance(scale, int | float | np.integer | np.floating):
+        raise TypeError(f"scale: expected a number, or None for 1/√d, got {scale!r}")
+    return float(scale)  # a NumPy float64 would turn float32 scores into float64
 
 
 def allowed_pairs(
@@ -79,7 +90,8 @@ def allowed_pairs(
     mask = np.asarray(mask)
     if mask.dtype != bool:
         raise TypeError(
-            f"mask: expected a Mask, None or a boolean array in which True means 'may attend', got {mask.dtype}"
+            f"mask: expected a Mask, None or a boolean array in which True means 'may attend', got an array of "
+            f"{mask.dtype}; if 1 means 'may attend' in it, use mask.astype(bool)"
         )
     try:
         fits = np.broadcast_shapes(mask.shape, shape) == shape
@@ -96,7 +108,7 @@ def _floats(name: str, values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind != "f":
         raise TypeError(
-            f"{name}: expected an array of floats, got {array.dtype}; convert with {name}.astype(float)"
+            f"{name}: expected an array of floats, got {array.dtype}; convert with np.asarray({name}, float)"
         )
     return array
 
@@ -118,10 +130,14 @@ def _check_shapes(q: np.ndarray, k: np.ndarray) -> tuple[int, int]:
         )
     if q.shape[-1] == 0:
         raise ValueError(f"q: expected at least one feature, got {q.shape}")
+    _check_leading("q and k", q, k)
+    return q.shape[-2], k.shape[-2]
+
+
+def _check_leading(names: str, a: np.ndarray, b: np.ndarray) -> None:
     try:
-        np.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise ValueError(
-            f"q and k: expected leading dimensions that broadcast, got {q.shape} and {k.shape}"
+            f"{names}: expected leading dimensions that broadcast, got shapes {a.shape} and {b.shape}"
         ) from None
-    return q.shape[-2], k.shape[-2]

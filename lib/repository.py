@@ -18,7 +18,8 @@ NOTEBOOK_FOLDERS = ("notebooks", "exercises", "solutions")
 BADGE_ID, BOOTSTRAP_ID = "colab-badge", "bootstrap"
 
 BOOTSTRAP = """\
-# Finds the course's package `lib`. On Colab it installs the package first; numpy and torch stay as they are.
+# Finds the course's package, `lib`. On Colab it installs the package first;
+# numpy and torch stay as they are.
 import importlib
 import subprocess
 import sys
@@ -30,12 +31,14 @@ except ImportError as missing:
         importlib.import_module("google.colab")
     except ImportError:
         raise ImportError(
-            f"The course's package lib cannot be imported ({{missing}}). Run `make lab` in the course's folder, "
-            "or `pip install -r requirements.txt` and open the notebook again. README.md has the details."
+            f"The course's package lib cannot be imported ({{missing}}). Run `make lab` "
+            "in the course's folder, or `pip install -r requirements.txt`, and open "
+            "the notebook again. README.md has the details."
         ) from missing
     course = "git+{url}@{branch}"
     print(f"Installing the course from {{course}} …")
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", course], check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", course]
+    subprocess.run(install, check=True)
     for name in [name for name in sys.modules if name.partition(".")[0] == "lib"]:
         del sys.modules[name]  # half an import, or another folder called lib
     importlib.invalidate_caches()
@@ -50,7 +53,9 @@ class Address:
     branch: str
 
     def __post_init__(self):
-        if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", self.url) or self.url.endswith(".git"):
+        if not re.fullmatch(
+            r"https://github\.com/[\w.-]+/[\w.-]+", self.url
+        ) or self.url.endswith(".git"):
             raise ValueError(
                 f"_config.yml: repository.url is {self.url!r}; expected https://github.com/<owner>/<name>, "
                 "without .git and without a slash at the end"
@@ -82,9 +87,15 @@ def read_address(root: Path) -> Address:
     """The address in `root`/_config.yml; ValueError when it is missing or malformed."""
     config = root / "_config.yml"
     if not config.exists():
-        raise ValueError(f"{config} does not exist: run this command in the course's root folder")
-    repository = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("repository") or {}
-    if missing := [key for key in ("url", "branch") if not isinstance(repository.get(key), str)]:
+        raise ValueError(
+            f"{config} does not exist: run this command in the course's root folder"
+        )
+    repository = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get(
+        "repository"
+    ) or {}
+    if missing := [
+        key for key in ("url", "branch") if not isinstance(repository.get(key), str)
+    ]:
         raise ValueError(f"_config.yml: repository has no {' and no '.join(missing)}")
     return Address(repository["url"], repository["branch"])
 
@@ -99,13 +110,21 @@ def bootstrap(address: Address) -> str:
     return BOOTSTRAP.format(url=address.url, branch=address.branch)
 
 
-def with_first_cells(notebook: nbformat.NotebookNode, path: str, address: Address) -> nbformat.NotebookNode:
+def with_first_cells(
+    notebook: nbformat.NotebookNode, path: str, address: Address
+) -> nbformat.NotebookNode:
     """A copy of `notebook` that opens with its badge and the bootstrap cell; the other cells are untouched."""
-    executed = [cell.execution_count for cell in notebook.cells if cell.id == BOOTSTRAP_ID]
+    executed = [
+        cell.execution_count for cell in notebook.cells if cell.id == BOOTSTRAP_ID
+    ]
     first = new_markdown_cell(badge(path, address), id=BADGE_ID)
-    second = new_code_cell(bootstrap(address), id=BOOTSTRAP_ID, metadata={"tags": ["bootstrap"]})
+    second = new_code_cell(
+        bootstrap(address), id=BOOTSTRAP_ID, metadata={"tags": ["bootstrap"]}
+    )
     second.execution_count = executed[0] if executed else None
-    others = [cell for cell in notebook.cells if cell.id not in (BADGE_ID, BOOTSTRAP_ID)]
+    others = [
+        cell for cell in notebook.cells if cell.id not in (BADGE_ID, BOOTSTRAP_ID)
+    ]
     return nbformat.NotebookNode({**notebook, "cells": [first, second, *others]})
 
 
@@ -122,7 +141,11 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
         ("CITATION.cff", r"^url: .*", f"url: {address.book}"),
         ("pyproject.toml", r"^Repository = .*", f'Repository = "{address.url}"'),
         ("pyproject.toml", r"^Documentation = .*", f'Documentation = "{address.book}"'),
-        (".github/workflows/book.yml", r"^    branches: .*", f"    branches: [{address.branch}]"),
+        (
+            ".github/workflows/book.yml",
+            r"^    branches: .*",
+            f"    branches: [{address.branch}]",
+        ),
     ]
 
 
@@ -134,11 +157,15 @@ def derived(root: Path) -> tuple[dict[Path, str], list[str]]:
     for name, pattern, text in derived_lines(address):
         path = root / name
         before = wanted.get(path) or path.read_text(encoding="utf-8")
-        after, count = re.subn(pattern, lambda _, text=text: text, before, flags=re.MULTILINE)
+        after, count = re.subn(
+            pattern, lambda _, text=text: text, before, flags=re.MULTILINE
+        )
         if after != before:
             wanted[path] = after
         if count == 0:
-            faults.append(f"{name}: no line matches {pattern!r}; write one that reads: {text}")
+            faults.append(
+                f"{name}: no line matches {pattern!r}; write one that reads: {text}"
+            )
     for folder in NOTEBOOK_FOLDERS:
         for path in sorted((root / folder).glob("*.ipynb")):
             before = nbformat.read(path, 4)
@@ -150,10 +177,12 @@ def derived(root: Path) -> tuple[dict[Path, str], list[str]]:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m lib repository``."""
-    parser.epilog = (
-        "Change repository.url and repository.branch in _config.yml, then run this in the root folder."
+    parser.epilog = "Change repository.url and repository.branch in _config.yml, then run this in the root folder."
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; list each place that differs",
     )
-    parser.add_argument("--check", action="store_true", help="change nothing; list each place that differs")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -167,9 +196,14 @@ def main(arguments: argparse.Namespace) -> int:
     for path, text in wanted.items():
         name = path.relative_to(root).as_posix()
         if arguments.check:
-            faults.append(f"{name}: differs from the address in _config.yml; run `python -m lib repository`")
+            faults.append(
+                f"{name}: differs from the address in _config.yml; run `python -m lib repository`"
+            )
         else:
             path.write_text(text, encoding="utf-8")
             print(f"{name}: written")
-    print("\n".join(faults) or "Every badge, bootstrap cell and project page has the address of _config.yml.")
+    print(
+        "\n".join(faults)
+        or "Every badge, bootstrap cell and project page has the address of _config.yml."
+    )
     return 1 if faults else 0

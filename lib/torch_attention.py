@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from lib.masks import Mask, causal
+from lib.numpy_attention import score_scale
 
 BACKENDS = ("auto", "dense", "sdpa")
 
@@ -40,13 +41,12 @@ def attention_weights(
     shapes, dtypes, devices and masks that do not fit (Chapter 1, "From scores to weights").
     """
     _check_queries_and_keys(q, k)
-    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    scores = q @ k.transpose(-1, -2) * scale
+    scores = _wide(q) @ _wide(k).transpose(-1, -2) * score_scale(scale, q.shape[-1])
     if mask is not None:
         scores = scores.masked_fill(
             ~allowed_pairs(mask, scores.shape, q.device), -math.inf
         )
-    return softmax(scores)
+    return softmax(scores).to(q.dtype)
 
 
 def attention(
@@ -70,28 +70,30 @@ def attention(
         )
     _check_queries_and_keys(q, k)
     _check_values(q, k, v)
-    if backend == "dense":
+    no_tokens = 0 in (q.shape[-2], k.shape[-2])  # where fused kernels disagree
+    if backend == "dense" or no_tokens:
         return attention_weights(q, k, mask, scale=scale) @ v
-    return _sdpa(q, k, v, mask, scale)
+    return _sdpa(q, k, v, mask, score_scale(scale, q.shape[-1]))
 
 
 def allowed_pairs(
     mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
 ) -> torch.Tensor:
-    """`mask` as a boolean tensor on `device` that broadcasts to the scores' `shape` (..., n_q, n_k)."""
+    """`mask` as a boolean tensor (..., n_q, n_k) on `device` that broadcasts to the scores' `shape`."""
+    n_q, n_k = shape[-2:]
     if isinstance(mask, Mask):
-        n_q, n_k = shape[-2:]
         i = torch.arange(n_q, device=device)[:, None] + mask.first_query(n_q, n_k)
         j = torch.arange(n_k, device=device)[None, :]
         return mask.rule(i, j)
     if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
         given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
         raise TypeError(
-            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}"
+            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
+            f"if 1 means 'may attend' in it, use torch.as_tensor(mask).bool()"
         )
     if mask.device != device:
         raise ValueError(
-            f"mask: expected a tensor on {device}, where q is, got one on {mask.device}"
+            f"mask: expected a tensor on {device}, where q is, got one on {mask.device}; use mask.to(q.device)"
         )
     try:
         fits = torch.broadcast_shapes(mask.shape, shape) == shape
@@ -101,22 +103,21 @@ def allowed_pairs(
         raise ValueError(
             f"mask: expected a shape that broadcasts to {tuple(shape)} (..., n_q, n_k), got {tuple(mask.shape)}"
         )
-    return mask
+    # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
+    return mask.expand(*mask.shape[:-2], n_q, n_k)
 
 
 def _sdpa(q, k, v, mask, scale):
     n_q, n_k = q.shape[-2], k.shape[-2]
-    leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    if (
-        n_q == 0 or n_k == 0
-    ):  # nothing to fuse, and the fused kernels differ in what they return
-        return attention_weights(q, k, mask, scale=scale) @ v
-    q, k, v = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v))
-    if mask is None or (isinstance(mask, Mask) and mask == causal and n_q == n_k):
-        return F.scaled_dot_product_attention(
-            q, k, v, is_causal=mask is not None, scale=scale
-        )
-    allowed = allowed_pairs(mask, torch.Size((*leading, n_q, n_k)), q.device)
+    scores_leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    output_leading = torch.broadcast_shapes(scores_leading, v.shape[:-2])
+    q, k, v = (x.expand(*output_leading, *x.shape[-2:]) for x in (q, k, v))
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+    # Where n_q ≠ n_k, is_causal aligns top-left, and a mask here bottom-right.
+    if isinstance(mask, Mask) and mask == causal and n_q == n_k:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+    allowed = allowed_pairs(mask, torch.Size((*scores_leading, n_q, n_k)), q.device)
     # What a fused kernel returns for an empty row has differed between versions and devices, so
     # empty rows are opened for the kernel and set to zero afterwards; their gradient is zero too.
     empty = ~allowed.any(dim=-1, keepdim=True)
@@ -129,7 +130,14 @@ def _sdpa(q, k, v, mask, scale):
 def _check_floats(name: str, x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise TypeError(f"{name}: expected a tensor of floats, got {given}")
+        raise TypeError(
+            f"{name}: expected a tensor of floats, got {given}; convert with torch.as_tensor({name}).float()"
+        )
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    """Half precision is widened for scores and sums: a dot product soon leaves the range of float16."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
@@ -170,8 +178,11 @@ def _check_leading(names: str, *tensors: torch.Tensor) -> None:
 
 
 def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
-    for what in ("dtype", "device"):
-        if getattr(a, what) != getattr(b, what):
-            raise TypeError(
-                f"{names}: expected one {what}, got {getattr(a, what)} and {getattr(b, what)}"
-            )
+    if a.dtype != b.dtype:
+        raise TypeError(
+            f"{names}: expected one dtype, got {a.dtype} and {b.dtype}; convert one with .to(dtype)"
+        )
+    if a.device != b.device:
+        raise ValueError(
+            f"{names}: expected one device, got {a.device} and {b.device}; move one with .to(device)"
+        )

@@ -28,7 +28,9 @@ def main(path: str) -> str | None:
         return f"cell {running[-1]!r} failed:\n{error}"
     for cell in notebook.cells:
         slider = cell.cell_type == "code" and cell.source.startswith("explore(")
-        if slider and not any(WIDGET_VIEW in output.get("data", {}) for output in cell.outputs):
+        if slider and not any(
+            WIDGET_VIEW in output.get("data", {}) for output in cell.outputs
+        ):
             return f"cell {cell.id!r} calls explore but shows no widget"
     return None
 

@@ -22,13 +22,18 @@ PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = HERE / "constraints.txt"
 TORCH = "torch==2.13.0"
 COURSE = "masking-the-future"
-COLAB_PYTHONS = ("python3.12", "python3.11")  # Colab has 3.12; its versions of the packages also run on 3.11
+COLAB_PYTHONS = (
+    "python3.12",
+    "python3.11",
+)  # Colab has 3.12; its versions of the packages also run on 3.11
 
 
 def main() -> int:
     """Run the notebooks named on the command line, or all of them; 0 when every one succeeds."""
     paths = [Path(name).resolve() for name in sys.argv[1:]] or [
-        path for folder in NOTEBOOK_FOLDERS for path in sorted((ROOT / folder).glob("*.ipynb"))
+        path
+        for folder in NOTEBOOK_FOLDERS
+        for path in sorted((ROOT / folder).glob("*.ipynb"))
     ]
     if not paths:
         print("There is no notebook to run.")
@@ -42,7 +47,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         environment = colab_environment(Path(scratch), read_address(ROOT))
         for number, path in enumerate(paths, start=1):
-            print(f"[{number}/{len(paths)}] {path.relative_to(ROOT)}", end=" … ", flush=True)
+            print(
+                f"[{number}/{len(paths)}] {path.relative_to(ROOT)}",
+                end=" … ",
+                flush=True,
+            )
             fault = run_alone(path, Path(scratch) / str(number), environment)
             failures += bool(fault)
             print(f"FAILED\n{fault}" if fault else "ok", flush=True)
@@ -63,13 +72,26 @@ def build_environment() -> None:
         sys.exit(
             f"make colab needs one of {', '.join(COLAB_PYTHONS)}: Colab's packages do not run on a newer Python."
         )
-    print(f"Making {VENV.name} with {python} and the versions that Colab has …", flush=True)
+    print(
+        f"Making {VENV.name} with {python} and the versions that Colab has …",
+        flush=True,
+    )
     names = [
-        line.partition("==")[0] for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("#")
+        line.partition("==")[0]
+        for line in CONSTRAINTS.read_text().splitlines()
+        if not line.startswith("#")
     ]
     subprocess.run([python, "-m", "venv", "--clear", VENV], check=True)
-    install = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--constraint", CONSTRAINTS]
-    subprocess.run([*install, "--progress-bar", "off", TORCH, *names], check=True)
+    install = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--constraint",
+        CONSTRAINTS,
+    ]
+    subprocess.run([*install, "--quiet", TORCH, *names], check=True)
     stamp.write_text(wanted)
 
 
@@ -77,21 +99,33 @@ def working(python: str) -> str | None:
     """The path of that Python if it is there and can make environments."""
     path = shutil.which(python)
     probe = [path, "-c", "import venv, ensurepip"]
-    return path if path and subprocess.run(probe, capture_output=True).returncode == 0 else None
+    return (
+        path
+        if path and subprocess.run(probe, capture_output=True).returncode == 0
+        else None
+    )
 
 
 def colab_environment(scratch: Path, address: Address) -> dict[str, str]:
     """The variables for git and Python: the course's address leads to a clone of the last commit, `lib` nowhere."""
     clone = scratch / "course.git"
     git = ["git", "-C", str(clone)]
-    subprocess.run(["git", "clone", "--quiet", "--bare", str(ROOT), str(clone)], check=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", "--bare", str(ROOT), str(clone)], check=True
+    )
     head = output_of("git", "-C", str(ROOT), "rev-parse", "HEAD")
-    subprocess.run([*git, "update-ref", f"refs/heads/{address.branch}", head], check=True)
+    subprocess.run(
+        [*git, "update-ref", f"refs/heads/{address.branch}", head], check=True
+    )
     subprocess.run([*git, "config", "uploadpack.allowFilter", "true"], check=True)
     config = scratch / "gitconfig"
-    config.write_text(f'[url "{clone.as_uri()}"]\n\tinsteadOf = {address.url}\n[safe]\n\tdirectory = *\n')
+    config.write_text(
+        f'[url "{clone.as_uri()}"]\n\tinsteadOf = {address.url}\n[safe]\n\tdirectory = *\n'
+    )
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     }
     return inherited | {
         "GIT_CONFIG_GLOBAL": str(config),
@@ -109,11 +143,17 @@ def run_alone(path: Path, folder: Path, environment: dict[str, str]) -> str:
     if any(is_course(line) for line in before):
         return f"{COURSE} was installed before the notebook ran; remove {VENV.name} and try again"
     done = subprocess.run(
-        [PYTHON, HERE / "execute.py", notebook], cwd=folder, env=environment, capture_output=True, text=True
+        [PYTHON, HERE / "execute.py", notebook],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     after = installed()
     subprocess.run(
-        [PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", COURSE], check=True, capture_output=True
+        [PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", COURSE],
+        check=True,
+        capture_output=True,
     )
     if done.returncode:
         return done.stderr
@@ -125,7 +165,9 @@ def run_alone(path: Path, folder: Path, environment: dict[str, str]) -> str:
 
 def installed() -> set[str]:
     return set(
-        output_of(str(PYTHON), "-m", "pip", "freeze", "--all", "--disable-pip-version-check").splitlines()
+        output_of(
+            str(PYTHON), "-m", "pip", "freeze", "--all", "--disable-pip-version-check"
+        ).splitlines()
     )
 
 
@@ -134,7 +176,9 @@ def is_course(line: str) -> bool:
 
 
 def output_of(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 if __name__ == "__main__":
