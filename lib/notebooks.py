@@ -26,11 +26,8 @@ KERNELSPEC = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = 120  # seconds
-KEPT = (
-    "tags",
-    "jupyter",
-    "cellView",
-)  # of a cell's metadata; the last two fold its source in Lab and on Colab
+# Of a cell's metadata; the last two fold its source in JupyterLab and on Colab.
+KEPT = ("tags", "jupyter", "cellView")
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
