@@ -99,7 +99,7 @@ def test_the_dark_theme_can_be_chosen(open_page, address):
 
 def test_a_prediction_opens_when_it_is_clicked(open_page, address, phone):
     page = open_page(f"{address}/{CHAPTER}", **phone)
-    answer = page.locator("article details").first
+    answer = page.locator("p.predict ~ details").first
     expect(answer.locator("p").first).to_be_hidden()
     answer.locator("summary").tap()
     expect(answer.locator("p").first).to_be_visible()
