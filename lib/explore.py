@@ -4,32 +4,22 @@ The page has no kernel, so every state of its sliders is drawn when the book is 
 course calls `explore` and need not know which of the two lives a cell leads.
 """
 
-import base64
 import inspect
-import json
-import math
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from html import escape
-from io import BytesIO
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from lib.explore_page import data_uri, label, page_html
 from lib.figures import Picture
 
 Value = int | float | str
 
 # The book's build sets this variable to the folder that collects the pictures of all states.
 BOOK_FOLDER = "MASKING_THE_FUTURE_BOOK"
-# A page loads every state that it offers, so it may not offer many.
-MOST_PAGE_CONTROLS = 3
-MOST_PAGE_STATES = 120
 
 
 def explore(
@@ -173,13 +163,9 @@ class Explorer:
     def _describe(self) -> str:
         lines = [self.caption] if self.caption else []
         for name, values in self.controls.items():
-            shown = [
-                str(value)
-                for value in (
-                    values if len(values) < 10 else (*values[:2], "…", values[-1])
-                )
-            ]
-            lines.append(f"{_label(name)} = {self.state[name]} (of {', '.join(shown)})")
+            few = values if len(values) < 10 else (*values[:2], "…", values[-1])
+            offered = ", ".join(map(str, few))
+            lines.append(f"{label(name)} = {self.state[name]} (of {offered})")
         return "\n".join([*lines, self.read_out])
 
     def __repr__(self) -> str:
@@ -203,17 +189,15 @@ class LiveExplorer(Explorer):
             name: ipywidgets.SelectionSlider(
                 options=[(str(value), value) for value in values],
                 value=self.state[name],
-                description=_label(name),
-                style={"description_width": "8em"},
-                layout={"width": "min(100%, 32em)"},
+                description=label(name),
+                style={"description_width": "10em"},
+                layout={"width": "min(100%, 36em)"},
             )
             for name, values in self.controls.items()
         }
         for slider in self._sliders.values():
             slider.observe(self._moved, "value")
-        below = (
-            [ipywidgets.HTML(f"<p>{escape(self.caption)}</p>")] if self.caption else []
-        )
+        below = [ipywidgets.HTML(escape(self.caption))] if self.caption else []
         self.widget = ipywidgets.VBox([self._view, *self._sliders.values(), *below])
         # Version 7.7, which Colab has, gives a widget no mimebundle, so it is written out here. The picture
         # stays beside it for GitHub and for readers without a kernel.
@@ -242,73 +226,18 @@ class LiveExplorer(Explorer):
 
     def _picture_html(self) -> str:
         # An <img> and not ipywidgets.Image, which has no alternative text.
-        source = _data_uri(self._png, "image/png")
+        source = data_uri(self._png, "image/png")
         return f'<img src="{source}" alt="{escape(self.read_out)}" style="max-width: 100%; height: auto">'
 
 
 class PageExplorer(Explorer):
-    """In the book: every state is drawn now, and `book/_ext/static/explore.js` swaps the pictures.
+    """In the book: every state is drawn now, and a little script on the page swaps the pictures.
 
     It draws when it is made, not when it is displayed, because IPython lets a cell succeed whose result
-    could not be displayed. The page holds the first picture itself, so it needs neither script nor path.
+    could not be displayed.
     """
 
     def __init__(self, *arguments: Any, folder: Path):
         super().__init__(*arguments)
-        count = math.prod(map(len, self.controls.values()))
-        if len(self.controls) > MOST_PAGE_CONTROLS or count > MOST_PAGE_STATES:
-            raise ValueError(
-                f"explore: a page shows at most {MOST_PAGE_CONTROLS} controls and {MOST_PAGE_STATES} states, "
-                f"got {len(self.controls)} controls and {count} states; offer fewer values"
-            )
-        self._bundle = {"text/plain": self._text, "text/html": self._page_html(folder)}
+        self._bundle = {"text/plain": self._text, "text/html": page_html(self, folder)}
         self._metadata = {}
-
-    def _page_html(self, folder: Path) -> str:
-        folder.mkdir(parents=True, exist_ok=True)
-        states = [
-            dict(zip(self.controls, values, strict=True))
-            for values in product(*self.controls.values())
-        ]
-        stored = [self._store(state, folder) for state in states]
-        labels = [[str(value) for value in values] for values in self.controls.values()]
-        # A "</script>" in some alternative text must not end the table.
-        table = json.dumps({"labels": labels, "states": stored}).replace("<", r"\u003c")
-        name, alt = stored[states.index(self.state)]
-        pixels = (folder / name).read_bytes()
-        width, height = Image.open(BytesIO(pixels)).size
-        caption = (
-            f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
-        )
-        return f"""<figure class="explore">
-<img src="{_data_uri(pixels, "image/webp")}" alt="{escape(alt)}" width="{width}" height="{height}">
-<div class="explore-controls" hidden>{"".join(map(self._control_html, self.controls))}</div>
-<p class="explore-read-out" aria-live="polite"></p>
-<script type="application/json">{table}</script>
-{caption}</figure>"""
-
-    def _store(self, state: dict[str, Value], folder: Path) -> tuple[str, str]:
-        """Draw one state into the folder; returns the file's name and the alternative text."""
-        picture = self.picture_at(state)
-        pixels = picture.encode("webp")
-        name = f"{sha256(pixels).hexdigest()[:16]}.webp"
-        (folder / name).write_bytes(pixels)
-        return name, picture.alt
-
-    def _control_html(self, name: str) -> str:
-        values, now = self.controls[name], self.state[name]
-        # The label wraps its slider, so no id is needed and figures on one page cannot clash. The slider
-        # speaks for itself (aria-valuetext), so the printed value is hidden from screen readers.
-        return f"""<div class="explore-control">
-<label><span>{escape(_label(name))}</span>
-<input type="range" min="0" max="{len(values) - 1}" step="1" value="{values.index(now)}"
- aria-valuetext="{escape(str(now))}" autocomplete="off"></label>
-<output aria-hidden="true">{escape(str(now))}</output></div>"""
-
-
-def _label(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -585,6 +585,17 @@ KINDS = {
 }  # fmt: skip
 
 
+def across_heads(allowed: Any, dimensions: int) -> Any:
+    """A batched mask (batch, n_q, n_k) for scores of that many dimensions: one axis of 1 for each head axis.
+
+    An array (n_q, n_k) without a batch is returned as it is.
+    """
+    if allowed.ndim < 3:
+        return allowed
+    heads = (1,) * (dimensions - 3)
+    return allowed.reshape(allowed.shape[0], *heads, *allowed.shape[1:])
+
+
 def _plain(value):
     """A mask, and what it holds, as JSON has it."""
     if isinstance(value, Mask):

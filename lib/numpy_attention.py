@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.masks import Mask
+from lib.masks import Mask, across_heads
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -86,7 +86,7 @@ def allowed_pairs(
 ) -> np.ndarray:
     """`mask` as a boolean array that broadcasts to the scores' `shape` (..., n_q, n_k)."""
     if isinstance(mask, Mask):
-        return mask.dense(n_q, n_k)
+        mask = across_heads(mask.dense(n_q, n_k), len(shape))
     mask = np.asarray(mask)
     if mask.dtype != bool:
         raise TypeError(

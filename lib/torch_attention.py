@@ -11,7 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from lib.masks import Mask, causal
+from lib.masks import Mask, across_heads, causal
 from lib.numpy_attention import score_scale
 
 BACKENDS = ("auto", "dense", "sdpa")
@@ -70,10 +70,8 @@ def attention(
         )
     _check_queries_and_keys(q, k)
     _check_values(q, k, v)
-    if backend == "dense" or 0 in (
-        q.shape[-2],
-        k.shape[-2],
-    ):  # fused kernels disagree about no tokens
+    no_tokens = 0 in (q.shape[-2], k.shape[-2])  # where fused kernels disagree
+    if backend == "dense" or no_tokens:
         return attention_weights(q, k, mask, scale=scale) @ v
     return _sdpa(q, k, v, mask, score_scale(scale, q.shape[-1]))
 
@@ -81,12 +79,12 @@ def attention(
 def allowed_pairs(
     mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
 ) -> torch.Tensor:
-    """`mask` as a boolean tensor on `device` that broadcasts to the scores' `shape` (..., n_q, n_k)."""
+    """`mask` as a boolean tensor (..., n_q, n_k) on `device` that broadcasts to the scores' `shape`."""
+    n_q, n_k = shape[-2:]
     if isinstance(mask, Mask):
-        n_q, n_k = shape[-2:]
         i = torch.arange(n_q, device=device)[:, None] + mask.first_query(n_q, n_k)
         j = torch.arange(n_k, device=device)[None, :]
-        return mask.rule(i, j)
+        mask = across_heads(mask.read(i, j), len(shape))
     if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
         given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
         raise TypeError(
@@ -105,23 +103,21 @@ def allowed_pairs(
         raise ValueError(
             f"mask: expected a shape that broadcasts to {tuple(shape)} (..., n_q, n_k), got {tuple(mask.shape)}"
         )
-    return mask
+    # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
+    return mask.expand(*mask.shape[:-2], n_q, n_k)
 
 
 def _sdpa(q, k, v, mask, scale):
     n_q, n_k = q.shape[-2], k.shape[-2]
-    scores_shape = torch.Size(
-        (*torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]), n_q, n_k)
-    )
-    leading = torch.broadcast_shapes(scores_shape[:-2], v.shape[:-2])
-    q, k, v = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v))
+    scores_leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    output_leading = torch.broadcast_shapes(scores_leading, v.shape[:-2])
+    q, k, v = (x.expand(*output_leading, *x.shape[-2:]) for x in (q, k, v))
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    if (
-        isinstance(mask, Mask) and mask == causal and n_q == n_k
-    ):  # is_causal is top-left where n_q ≠ n_k
+    # Where n_q ≠ n_k, is_causal aligns top-left, and a mask here bottom-right.
+    if isinstance(mask, Mask) and mask == causal and n_q == n_k:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
-    allowed = allowed_pairs(mask, scores_shape, q.device)
+    allowed = allowed_pairs(mask, torch.Size((*scores_leading, n_q, n_k)), q.device)
     # What a fused kernel returns for an empty row has differed between versions and devices, so
     # empty rows are opened for the kernel and set to zero afterwards; their gradient is zero too.
     empty = ~allowed.any(dim=-1, keepdim=True)

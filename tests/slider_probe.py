@@ -16,8 +16,12 @@ from lib.explore import Explorer
 
 def faults(out: dict[int, object]) -> dict[str, list[str]]:
     """The faults of each Explorer among the results of a notebook's cells, by the cell's number."""
-    explorers = {number: result for number, result in out.items() if isinstance(result, Explorer)}
-    return {str(number): explorer_faults(explorer) for number, explorer in explorers.items()}
+    explorers = {
+        number: result for number, result in out.items() if isinstance(result, Explorer)
+    }
+    return {
+        str(number): explorer_faults(explorer) for number, explorer in explorers.items()
+    }
 
 
 def explorer_faults(explorer: Explorer) -> list[str]:
@@ -29,23 +33,36 @@ def explorer_faults(explorer: Explorer) -> list[str]:
         for value in dict.fromkeys([values[0], values[len(values) // 2], values[-1]]):
             try:
                 explorer.set(**start | {name: value})
+                shown[value] = read_out, pixels = displayed(explorer)
             except Exception as error:  # whatever a callback raises is a fault, reported with its place
-                found.append(f"{name} = {value}: raises {type(error).__name__}: {error}")
+                found.append(
+                    f"{name} = {value}: raises {type(error).__name__}: {error}"
+                )
                 continue
-            shown[value] = read_out, pixels = displayed(explorer)
             fresh = explorer.draw(**start | {name: value})
             if read_out != fresh.alt:
-                found.append(f"{name} = {value}: reads {read_out!r}, but draw says {fresh.alt!r}")
+                found.append(
+                    f"{name} = {value}: reads {read_out!r}, but draw says {fresh.alt!r}"
+                )
             if not np.array_equal(pixels, decode(fresh.encode())):
-                found.append(f"{name} = {value}: the picture is not what draw gives for this state")
+                found.append(
+                    f"{name} = {value}: the picture is not what draw gives for this state"
+                )
             if draws_nothing(fresh.figure):
                 found.append(f"{name} = {value}: the picture is blank")
         if values[0] in shown and values[-1] in shown:
-            (first_words, first_pixels), (last_words, last_pixels) = shown[values[0]], shown[values[-1]]
+            (first_words, first_pixels), (last_words, last_pixels) = (
+                shown[values[0]],
+                shown[values[-1]],
+            )
             if np.array_equal(first_pixels, last_pixels):
-                found.append(f"{name}: the picture is the same at {values[0]} and {values[-1]}")
+                found.append(
+                    f"{name}: the picture is the same at {values[0]} and {values[-1]}"
+                )
             if first_words == last_words:
-                found.append(f"{name}: the alternative text is the same at {values[0]} and {values[-1]}")
+                found.append(
+                    f"{name}: the alternative text is the same at {values[0]} and {values[-1]}"
+                )
     return found
 
 
@@ -53,6 +70,10 @@ def displayed(explorer: Explorer) -> tuple[str, np.ndarray]:
     """The alternative text and the pixels that the front end is told to show."""
     parser = _Images()
     parser.feed(explorer.widget.children[0].value)
+    if len(parser.images) != 1:
+        raise ValueError(
+            f"{len(parser.images)} pictures are displayed: {explorer.widget.children[0].value}"
+        )
     [image] = parser.images
     return image["alt"], decode(base64.b64decode(image["src"].partition("base64,")[2]))
 

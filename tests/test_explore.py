@@ -51,13 +51,18 @@ def book(monkeypatch, tmp_path):
 def test_a_control_starts_at_the_default_of_draw_else_at_its_first_value():
     explorer = explore(bars, window=range(2, 9), temperature=[0.5, 1.0, 2.0])
     assert explorer.state == {"window": 2, "temperature": 1.0}
-    assert explorer.controls == {"window": (2, 3, 4, 5, 6, 7, 8), "temperature": (0.5, 1.0, 2.0)}
+    assert explorer.controls == {
+        "window": (2, 3, 4, 5, 6, 7, 8),
+        "temperature": (0.5, 1.0, 2.0),
+    }
     assert explorer.read_out == "2 bars at <b>temperature</b> 1.0"
 
 
 def test_a_control_may_run_over_strings():
     def named(mask):
-        return show(bars(2 if mask == "causal" else 3).figure, alt=f"The mask is {mask}")
+        return show(
+            bars(2 if mask == "causal" else 3).figure, alt=f"The mask is {mask}"
+        )
 
     explorer = explore(named, mask=("causal", "full"))
     explorer.set(mask="full")
@@ -76,26 +81,66 @@ def needs_more(window, n):
     ("draw", "controls", "error", "message"),
     [
         (bars, {}, ValueError, "at least one control"),
-        (bars, {"windw": range(1, 9)}, TypeError, r"bars\(window, temperature=1.0\).*windw"),
-        (needs_more, {"window": range(1, 9)}, TypeError, "missing a required argument: 'n'"),
-        (bars, {"window": range(0)}, ValueError, "window: expected at least two values"),
+        (
+            bars,
+            {"windw": range(1, 9)},
+            TypeError,
+            r"bars\(window, temperature=1.0\).*windw",
+        ),
+        (
+            needs_more,
+            {"window": range(1, 9)},
+            TypeError,
+            "missing a required argument: 'n'",
+        ),
+        (
+            bars,
+            {"window": range(0)},
+            ValueError,
+            "window: expected at least two values",
+        ),
         (bars, {"window": [3]}, ValueError, "window: expected at least two values"),
         (bars, {"window": [3, 4, 3]}, ValueError, r"all different, got \[3, 4, 3\]"),
-        (bars, {"window": 8}, TypeError, "window: expected a range, a list or a tuple of values, got int"),
+        (
+            bars,
+            {"window": 8},
+            TypeError,
+            "window: expected a range, a list or a tuple of values, got int",
+        ),
         (bars, {"window": np.arange(1, 9)}, TypeError, "got ndarray"),
-        (bars, {"window": [1, None]}, TypeError, r"expected numbers or strings, got None"),
-        (bars, {"window": [1, 2], "temperature": [2, 3]}, ValueError, r"starts it at 1.0.*\(2, 3\)"),
-        (without_alt, {"window": [1, 2]}, TypeError, "without_alt: expected a Picture.*got Figure"),
+        (
+            bars,
+            {"window": [1, None]},
+            TypeError,
+            r"expected numbers or strings, got None",
+        ),
+        (
+            bars,
+            {"window": [1, 2], "temperature": [2, 3]},
+            ValueError,
+            r"starts it at 1.0.*\(2, 3\)",
+        ),
+        (
+            without_alt,
+            {"window": [1, 2]},
+            TypeError,
+            "without_alt: expected a Picture.*got Figure",
+        ),
     ],
 )
-def test_an_unusable_control_or_draw_is_refused_with_a_reason(draw, controls, error, message):
+def test_an_unusable_control_or_draw_is_refused_with_a_reason(
+    draw, controls, error, message
+):
     with pytest.raises(error, match=message):
         explore(draw, **controls)
 
 
 @pytest.mark.parametrize(
     ("state", "message"),
-    [({"windw": 1}, "no control 'windw'; there is window"), ({"window": 9}, "window takes one of .* got 9")],
+    [
+        ({"windw": 1}, "no control 'windw'; there is window"),
+        ({"window": 9}, "window takes one of .* got 9"),
+    ],
 )
 @pytest.mark.parametrize("life", [None, "kernel"])
 def test_set_refuses_what_no_slider_offers(state, message, life, request):
@@ -116,9 +161,16 @@ def test_without_a_kernel_the_first_state_is_shown_and_widgets_are_not_imported(
         "print(sorted(data), metadata['image/png']['alt'], 'ipywidgets' in sys.modules)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert result.stdout.strip() == "['image/png', 'text/plain'] 1 bars at <b>temperature</b> 1.0 False"
+    assert (
+        result.stdout.strip()
+        == "['image/png', 'text/plain'] 1 bars at <b>temperature</b> 1.0 False"
+    )
 
 
 def test_set_redraws_and_the_same_state_has_the_same_pixels():
@@ -132,9 +184,13 @@ def test_set_redraws_and_the_same_state_has_the_same_pixels():
     assert np.array_equal(decode(explorer.picture_png()), first)
 
 
-def test_the_text_is_the_same_in_every_life_and_keeps_telling_of_the_first_state(monkeypatch, tmp_path):
+def test_the_text_is_the_same_in_every_life_and_keeps_telling_of_the_first_state(
+    monkeypatch, tmp_path
+):
     def text():
-        explorer = explore(bars, caption="A caption", window=range(1, 30), temperature=(0.5, 1.0))
+        explorer = explore(
+            bars, caption="A caption", window=range(1, 30), temperature=(0.5, 1.0)
+        )
         explorer.set(window=4)
         return explorer._repr_mimebundle_()[0]["text/plain"]
 
@@ -154,7 +210,9 @@ def test_the_text_is_the_same_in_every_life_and_keeps_telling_of_the_first_state
 
 
 def test_moving_a_widget_redraws_the_picture_and_its_alternative_text(kernel):
-    explorer = explore(bars, caption="3 < 4", window=range(1, 9), temperature=[0.5, 1.0])
+    explorer = explore(
+        bars, caption="3 < 4", window=range(1, 9), temperature=[0.5, 1.0]
+    )
     view, window, temperature, caption = explorer.widget.children
     assert (window.description, temperature.description) == ("window", "temperature")
     assert (window.value, temperature.value) == (1, 1.0)
@@ -183,7 +241,9 @@ def test_in_a_kernel_the_bundle_holds_the_first_picture_and_the_widget(kernel):
     assert metadata == {"image/png": {"alt": "1 bars at <b>temperature</b> 1.0"}}
 
 
-def test_what_a_callback_raises_is_shown_in_place_of_the_picture_and_raised_by_set(kernel):
+def test_what_a_callback_raises_is_shown_in_place_of_the_picture_and_raised_by_set(
+    kernel,
+):
     def breaks(window):
         return bars(10 // (8 - window))
 
@@ -242,23 +302,34 @@ def test_the_page_holds_every_state_in_the_order_of_the_grid(book):
     table = json.loads(page.text["script"])
     assert table["labels"] == [["1", "2", "3", "4"], ["0.5", "1.0", "2.0"]]
     assert len(table["states"]) == 12
-    for (file, alt), state in zip(table["states"], product(range(1, 5), [0.5, 1.0, 2.0]), strict=True):
+    for (file, alt), state in zip(
+        table["states"], product(range(1, 5), [0.5, 1.0, 2.0]), strict=True
+    ):
         assert alt == bars(*state).alt
-        assert np.array_equal(decode((book / file).read_bytes()), decode(bars(*state).encode()))
+        assert np.array_equal(
+            decode((book / file).read_bytes()), decode(bars(*state).encode())
+        )
 
 
 def test_the_page_holds_its_first_picture_itself_with_its_size(book):
     [image] = page_of(explore(bars, window=range(1, 9))).all("img")
-    pixels = decode(base64.b64decode(image["src"].removeprefix("data:image/webp;base64,")))
+    pixels = decode(
+        base64.b64decode(image["src"].removeprefix("data:image/webp;base64,"))
+    )
     assert np.array_equal(pixels, decode(bars(1).encode()))
     assert (int(image["height"]), int(image["width"])) == pixels.shape[:2]
     assert image["alt"] == "1 bars at <b>temperature</b> 1.0"
 
 
 def test_the_page_has_a_native_slider_for_each_control(book):
-    page = page_of(explore(bars, caption="1 < 2", window=range(1, 9), temperature=[0.5, 1.0]))
+    page = page_of(
+        explore(bars, caption="1 < 2", window=range(1, 9), temperature=[0.5, 1.0])
+    )
     window, temperature = page.all("input")
-    assert {k: temperature[k] for k in ("type", "min", "max", "step", "value", "aria-valuetext")} == {
+    assert {
+        k: temperature[k]
+        for k in ("type", "min", "max", "step", "value", "aria-valuetext")
+    } == {
         "type": "range",
         "min": "0",
         "max": "1",
@@ -270,7 +341,9 @@ def test_the_page_has_a_native_slider_for_each_control(book):
     assert page.text["span"] == "windowtemperature"
     assert page.text["output"] == "11.0"
     assert page.text["figcaption"] == "1 < 2"
-    [controls] = [attrs for attrs in page.all("div") if attrs["class"] == "explore-controls"]
+    [controls] = [
+        attrs for attrs in page.all("div") if attrs["class"] == "explore-controls"
+    ]
     assert "hidden" in controls
     assert page.all("p") == [{"class": "explore-read-out", "aria-live": "polite"}]
 
@@ -280,7 +353,10 @@ def test_alternative_text_cannot_end_the_table_of_states(book):
         return show(bars(window).figure, alt=f'Ends "here" </script><b> at {window}')
 
     page = page_of(explore(hostile, window=[1, 2]))
-    assert [alt for _, alt in json.loads(page.text["script"])["states"]] == [hostile(1).alt, hostile(2).alt]
+    assert [alt for _, alt in json.loads(page.text["script"])["states"]] == [
+        hostile(1).alt,
+        hostile(2).alt,
+    ]
     assert page.all("img")[0]["alt"] == hostile(1).alt
 
 
@@ -297,13 +373,17 @@ def test_equal_pictures_are_stored_once(book):
         {name: range(2) for name in "abcd"},
     ],
 )
-def test_a_page_refuses_more_than_it_can_hold_but_a_notebook_does_not(monkeypatch, tmp_path, controls):
+def test_a_page_refuses_more_than_it_can_hold_but_a_notebook_does_not(
+    monkeypatch, tmp_path, controls
+):
     def cheap(**state):
         return bars(1)
 
     assert isinstance(explore(cheap, **controls), Explorer)
     monkeypatch.setenv(BOOK_FOLDER, str(tmp_path))
-    with pytest.raises(ValueError, match="a page shows at most 3 controls and 120 states, got"):
+    with pytest.raises(
+        ValueError, match="a page shows at most 3 controls and 120 states, got"
+    ):
         explore(cheap, **controls)
     assert list(tmp_path.iterdir()) == []
 

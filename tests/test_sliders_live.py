@@ -24,19 +24,27 @@ print(json.dumps(faults(Out)))
 
 
 def explore_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and CALL.search(cell.source)]
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and CALL.search(cell.source)
+    ]
 
 
 def slider_faults(notebook: nbformat.NotebookNode, folder: Path) -> list[str]:
     """Run the notebook in `folder`, move its sliders, and return what is wrong, with the cell's source."""
     notebook.cells.append(new_code_cell(PROBE))
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": str(folder)}}
+    ).execute()
     found = json.loads("".join(output.text for output in notebook.cells.pop().outputs))
     report = []
     for cell in explore_cells(notebook):
         missing = ["calls explore, but shows no Explorer"]
         problems = found.get(str(cell.execution_count), missing)
-        report += [f"{cell.source.splitlines()[-1]}\n    {problem}" for problem in problems]
+        report += [
+            f"{cell.source.splitlines()[-1]}\n    {problem}" for problem in problems
+        ]
     return report
 
 
@@ -53,7 +61,9 @@ def live(monkeypatch):
     monkeypatch.delenv("MASKING_THE_FUTURE_BOOK", raising=False)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize(
+    "path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 def test_every_slider_of_the_notebook_shows_what_draw_gives(path):
     assert slider_faults(nbformat.read(path, as_version=4), path.parent) == []
 
@@ -99,9 +109,15 @@ def planted(tmp_path_factory):
     return slider_faults(notebook, tmp_path_factory.mktemp("notebook"))
 
 
-@pytest.mark.parametrize(("cell", "fault"), CELLS.items(), ids=[fault or "sound" for fault in CELLS.values()])
+@pytest.mark.parametrize(
+    ("cell", "fault"), CELLS.items(), ids=[fault or "sound" for fault in CELLS.values()]
+)
 def test_a_planted_fault_is_reported_with_its_cell(planted, cell, fault):
-    about_cell = [report.partition("\n")[2] for report in planted if report.startswith(cell + "\n")]
+    about_cell = [
+        report.partition("\n")[2]
+        for report in planted
+        if report.startswith(cell + "\n")
+    ]
     if fault is None:
         assert about_cell == []
     else:

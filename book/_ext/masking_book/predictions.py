@@ -1,0 +1,41 @@
+"""Predictions: a question, three folded answers, and then the cell that settles it.
+
+The question is a paragraph that starts ``**Predict.**``; each answer is a ``<details>`` element, which every
+notebook viewer folds. MyST passes HTML through unread, so formulas in a ``<summary>`` are marked here.
+"""
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+from masking_book.statements import opens_bold
+
+SUMMARY = re.compile(r"<summary>.*?</summary>", re.DOTALL)
+FORMULA = re.compile(r"\$([^$]+)\$")
+MARKED = r'<span class="math notranslate nohighlight">\\(\1\\)</span>'
+
+
+def setup(app: Sphinx) -> None:
+    """Rewrite every page as it is read."""
+    app.add_transform(MarkPredictions)
+
+
+class MarkPredictions(SphinxTransform):
+    """Gives questions a class to style them by, and formulas in summaries to MathJax."""
+
+    default_priority = 300
+
+    def apply(self, **kwargs: Any) -> None:
+        """Go through the questions and the answers of one page."""
+        for paragraph in self.document.findall(nodes.paragraph):
+            if opens_bold(paragraph) and paragraph.children[0].astext() == "Predict.":
+                paragraph["classes"].append("predict")
+        for html in list(self.document.findall(nodes.raw)):
+            if html.get("format") == "html" and "<summary>" in html.astext():
+                marked = SUMMARY.sub(
+                    lambda summary: FORMULA.sub(MARKED, summary[0]), html.astext()
+                )
+                html.replace_self(nodes.raw("", marked, format="html"))

@@ -1,0 +1,42 @@
+"""The pictures of the sliders: drawn while chapters run, then copied beside the pages.
+
+`lib.explore` draws every state of a slider into the folder that an environment variable names. The folder lies
+beside the stored pages (doctrees) and lives as long as they do: a page that is not read again keeps its pictures.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+FOLDER_VARIABLE = "MASKING_THE_FUTURE_BOOK"
+
+
+def setup(app: Sphinx) -> None:
+    """Name the folder before the first notebook is run, and copy it after the last page is written."""
+    app.connect("builder-inited", name_folder)
+    app.connect("build-finished", ship_pictures)
+
+
+def name_folder(app: Sphinx) -> None:
+    """Tell the kernels, which inherit this process's environment, where to draw."""
+    folder = pictures_folder(app)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ[FOLDER_VARIABLE] = str(folder)
+
+
+def ship_pictures(app: Sphinx, exception: Exception | None) -> None:
+    """Copy the pictures to `_static/explore`, where explore.js looks for them."""
+    os.environ.pop(FOLDER_VARIABLE)
+    if exception is None and app.builder.format == "html":
+        shutil.copytree(
+            pictures_folder(app),
+            Path(app.outdir) / "_static" / "explore",
+            dirs_exist_ok=True,
+        )
+
+
+def pictures_folder(app: Sphinx) -> Path:
+    """Where the pictures of this build lie."""
+    return Path(app.doctreedir).resolve() / "explore"

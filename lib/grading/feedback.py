@@ -1,0 +1,136 @@
+"""What a check says: its verdict as plain text (readable alone) and as HTML (light and dark, nothing from outside)."""
+
+import html
+import re
+from dataclasses import dataclass
+
+HEADLINES = {
+    "solved": "✔ Solved",
+    "unsolved": "○ Not solved yet",
+    "wrong": "✘ Not right yet",
+    "broken": "⚠ The check itself failed; this is our fault, not yours",
+}
+# Bars that keep a contrast of 3 : 1 on a white and on a dark page.
+COLOURS = {
+    "solved": "#2b9348",
+    "unsolved": "#808080",
+    "wrong": "#d1495b",
+    "broken": "#b7791f",
+}
+BAR_LENGTH = 20
+NUMBERS = {"Asked", "Wanted", "Found"}  # set as code
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Why an answer does not count yet, and where possible a small input that shows it."""
+
+    why: str
+    asked: str = ""
+    wanted: str = ""
+    found: str = ""
+    misconception: str = ""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Label and text of each part that has something to say."""
+        parts = [("Asked", self.asked), ("Wanted", self.wanted), ("Found", self.found)]
+        parts += [("Misconception", self.misconception), ("Why", self.why)]
+        return [(label, text) for label, text in parts if text]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict of one check; as the output of a cell it shows itself.
+
+    `status` is a key of HEADLINES. `points` are those of the question, 0 for a hidden check. `section` is the title
+    and the address of the section to read again. `progress` has the points so far and in all, counted over what
+    `title` names.
+    """
+
+    question: str
+    status: str
+    points: int
+    title: str
+    progress: tuple[int, int]
+    finding: Finding | None = None
+    hints: tuple[str, ...] = ()
+    section: tuple[str, str] | None = None
+
+    @property
+    def earned(self) -> int:
+        """Points for this question: all of them or none."""
+        return self.points if self.status == "solved" else 0
+
+    @property
+    def misconception(self) -> str:
+        """Name of the known mistake that gives the learner's answer, or an empty string."""
+        return self.finding.misconception if self.finding else ""
+
+    def _headline(self) -> str:
+        points = f" · {self.earned} of {self.points} points" if self.points else ""
+        return f"{HEADLINES[self.status]} · question {self.question}{points}"
+
+    def _count(self) -> str:
+        so_far, total = self.progress
+        return f"{so_far} of {total} points"
+
+    def _bar(self) -> str:
+        so_far, total = self.progress
+        filled = BAR_LENGTH * so_far // total
+        return "█" * filled + "░" * (BAR_LENGTH - filled)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return self.finding.rows() if self.finding else []
+
+    def __repr__(self) -> str:
+        rows = self._rows()
+        if self.section and self.status == "wrong":
+            rows.append(("Read again", self.section[0]))
+        rows += [
+            (f"Hint {number}", hint) for number, hint in enumerate(self.hints, start=1)
+        ]
+        width = max((len(label) for label, _ in rows), default=0) + 2
+        lines = [
+            f"  {label + ':':<{width}}" + text.replace("\n", "\n" + " " * (width + 2))
+            for label, text in rows
+        ]
+        return "\n".join(
+            [self._headline(), *lines, f"{self.title} {self._bar()} {self._count()}"]
+        )
+
+    def _repr_html_(self) -> str:
+        body = "".join(
+            f"<dt>{label}</dt><dd>{_marked_up(f'`{text}`' if label in NUMBERS else text)}</dd>"
+            for label, text in self._rows()
+        )
+        if self.section and self.status == "wrong":
+            title, address = self.section
+            link = f'<a href="{html.escape(address)}">{html.escape(title)}</a>'
+            body += f"<dt>Read again</dt><dd>{link}</dd>"
+        return (
+            f'<div style="border-left: 4px solid {COLOURS[self.status]}; padding: 0.1em 0 0.1em 0.9em">'
+            f"<p><strong>{self._headline()}</strong></p>"
+            + (f"<dl>{body}</dl>" if body else "")
+            + _unfolding(self.hints)
+            + f'<p>{html.escape(self.title)} <span aria-hidden="true">{self._bar()}</span> {self._count()}</p></div>'
+        )
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+
+def _marked_up(text: str) -> str:
+    """Escaped text in which `code` stands between <code> tags and line breaks are kept."""
+    escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return escaped.replace("\n", "<br>")
+
+
+def _unfolding(hints: tuple[str, ...], first: int = 1) -> str:
+    """Hints inside one another, so that each must be opened before the next one shows."""
+    if not hints:
+        return ""
+    inside = f"<p>{_marked_up(hints[0])}</p>" + _unfolding(hints[1:], first + 1)
+    return (
+        f'<details style="margin: 0.4em 0 0.4em 0.6em"><summary>Hint {first}</summary>'
+        f"{inside}</details>"
+    )

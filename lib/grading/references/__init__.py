@@ -1,0 +1,1 @@
+"""Generated from solutions/ by `python -m lib exercises`: one module for each exercise."""

@@ -1,0 +1,565 @@
+"""Points, reference answers and known mistakes of exercise 01.
+
+Generated from solutions/01_weighted_values.ipynb by `python -m lib exercises`; edit that notebook instead.
+"""
+
+import numpy as np
+
+from lib.grading.checks import mistake
+
+CHAPTER = "01_weighted_values"
+POINTS = {
+    "1.1": 2,
+    "1.2": 2,
+    "1.3": 3,
+    "1.4": 2,
+    "1.5": 3,
+    "1.6": 2,
+}
+
+
+def weighted_sum(weights, values):
+    """The output of one query: the sum of the values, each times its weight.
+
+    >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
+    >>> weighted_sum(np.array([0.3, 0.7]), values).round(2)
+    array([0.13, 0.33, 0.53])
+    """
+    # (n,) @ (n, d_v): the product runs over the n keys and leaves the d_v coordinates.
+    return weights @ values
+
+
+@mistake(
+    "weighted_sum",
+    "plain average",
+    "This is the plain average: every value got the same weight. Each value must be multiplied by its own weight.",
+)
+def plain_average(weights, values):
+    return values.mean(axis=0)
+
+
+@mistake(
+    "weighted_sum",
+    "weights ignored",
+    "This adds up the values without their weights. Multiply each value by its weight first.",
+)
+def weights_ignored(weights, values):
+    return values.sum(axis=0)
+
+
+@mistake(
+    "weighted_sum",
+    "not added up",
+    "Each value has its weight, but the parts are not added up yet. Sum over the keys, which are axis 0.",
+)
+def not_added_up(weights, values):
+    return weights[:, None] * values
+
+
+@mistake(
+    "weighted_sum",
+    "summed over coordinates",
+    "This sums over the coordinates of each value. The sum runs over the keys, axis 0, and keeps the coordinates.",
+)
+def summed_over_coordinates(weights, values):
+    return (weights[:, None] * values).sum(axis=1)
+
+
+@mistake(
+    "weighted_sum",
+    "only the heaviest value",
+    "This takes the value with the largest weight and drops the others. Attention mixes; it does not select.",
+)
+def only_the_heaviest(weights, values):
+    return values[np.argmax(weights)]
+
+
+@mistake(
+    "weighted_sum",
+    "averaged twice",
+    "This divides by the number of keys once more. The weights make 1 already, so the sum is the average.",
+)
+def averaged_twice(weights, values):
+    return (weights[:, None] * values).mean(axis=0)
+
+
+@mistake(
+    "weighted_sum",
+    "weights in the wrong order",
+    "Each weight met the value of another key: the order is reversed. Weight j belongs to value j.",
+)
+def reversed_weights(weights, values):
+    return weights[::-1] @ values
+
+
+def shares(weights, values):
+    """Which part of each coordinate of the output came from which key.
+
+    >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
+    >>> shares(np.array([0.3, 0.7]), values).round(3)
+    array([[0.462, 0.364, 0.34 ],
+           [0.538, 0.636, 0.66 ]])
+
+    Here coordinate 0 of the output is 0:
+
+    >>> shares(np.array([0.5, 0.5]), np.array([[1.0, 2.0], [-1.0, 2.0]]))
+    array([[nan, 0.5],
+           [nan, 0.5]])
+    """
+    parts = (
+        weights[:, None] * values
+    )  # (n, d_v): what each key brings to each coordinate
+    output = parts.sum(axis=0)  # (d_v,)
+    undefined = np.full(parts.shape, np.nan)
+    return np.divide(parts, output, out=undefined, where=output != 0)
+
+
+@mistake(
+    "shares",
+    "weights taken for shares",
+    "These are the weights, repeated. A weight says how much of a value is taken, a share how much of the output.",
+)
+def weights_for_shares(weights, values):
+    return np.repeat(weights[:, None], values.shape[1], axis=1)
+
+
+@mistake(
+    "shares",
+    "parts, not shares",
+    "These are the parts `weight × value`. A share is a part divided by the whole: the output's coordinate.",
+)
+def parts_for_shares(weights, values):
+    return weights[:, None] * values
+
+
+@mistake(
+    "shares",
+    "weights left out",
+    "These are shares of the plain sum of the values. Multiply each value by its weight before you compare.",
+)
+def shares_of_the_plain_sum(weights, values):
+    return values / values.sum(axis=0)
+
+
+@mistake(
+    "shares",
+    "divided along the wrong axis",
+    "Your rows add up to 1. A share compares the keys within one coordinate, so the columns must add up to 1.",
+)
+def shares_along_rows(weights, values):
+    parts = weights[:, None] * values
+    return parts / parts.sum(axis=1, keepdims=True)
+
+
+@mistake(
+    "shares",
+    "divided by zero",
+    "Where the output's coordinate is 0 you divide by zero and get an infinite share. Put `np.nan` there.",
+)
+def divided_by_zero(weights, values):
+    parts = weights[:, None] * values
+    return parts / parts.sum(axis=0)
+
+
+@mistake(
+    "shares",
+    "zero for undefined",
+    "Where the output's coordinate is 0 you answer 0, as if no key had brought anything. Put `np.nan` there.",
+)
+def zero_for_undefined(weights, values):
+    return np.nan_to_num(
+        divided_by_zero.function(weights, values), nan=0.0, posinf=0.0, neginf=0.0
+    )
+
+
+@mistake(
+    "shares",
+    "signs dropped",
+    "You compare absolute values. Parts of opposite sign pull against each other: shares may be negative or above 1.",
+)
+def signs_dropped(weights, values):
+    parts = np.abs(weights[:, None] * values)
+    return parts / parts.sum(axis=0)
+
+
+@mistake("shares", "percent", "These are percentages. Give shares as parts of 1.")
+def percent(weights, values):
+    return 100 * divided_by_zero.function(weights, values)
+
+
+def query_weights(i, q, k):
+    """The attention weights of query i: a softmax over the keys 0 … i, and 0 after them.
+
+    With d_k = 4 these queries and keys make q @ k.T / sqrt(d_k) equal to S:
+
+    >>> q, k = 2 * S @ np.eye(3, 4), np.eye(3, 4)
+    >>> query_weights(1, q, k).round(4)
+    array([0.4013, 0.5987, 0.    ])
+    """
+    scores = k[: i + 1] @ q[i] / np.sqrt(q.shape[1])  # (i + 1,): the allowed keys only
+    exponentials = np.exp(
+        scores - scores.max()
+    )  # the largest score becomes 0, so exp cannot overflow
+    weights = np.zeros(len(k))
+    weights[: i + 1] = exponentials / exponentials.sum()
+    return weights
+
+
+def scores_of(i, q, k):
+    return k @ q[i] / np.sqrt(q.shape[1])
+
+
+def softmax_of(scores):
+    exponentials = np.exp(scores - scores.max())
+    return exponentials / exponentials.sum()
+
+
+@mistake(
+    "query_weights",
+    "sum over all keys",
+    "The future weights are 0, but the denominator still runs over all keys, so your weights make less than 1 and they "
+    "change when a future key changes. Sum over j ≤ i only.",
+)
+def sum_over_all_keys(i, q, k):
+    return softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)
+
+
+@mistake(
+    "query_weights",
+    "reads the future",
+    "This is a softmax over all keys: keys after position i have weight too. Only keys j ≤ i may be read.",
+)
+def reads_the_future(i, q, k):
+    return softmax_of(scores_of(i, q, k))
+
+
+@mistake(
+    "query_weights",
+    "scores set to zero",
+    "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. Leave those keys out.",
+)
+def scores_set_to_zero(i, q, k):
+    return softmax_of(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0))
+
+
+@mistake(
+    "query_weights",
+    "scores of the future set to zero, then cut",
+    "The future weights are 0 now, but e⁰ = 1 for each of them is still in the denominator. Sum over j ≤ i only.",
+)
+def zeroed_then_cut(i, q, k):
+    return scores_set_to_zero.function(i, q, k) * (np.arange(len(k)) <= i)
+
+
+@mistake(
+    "query_weights",
+    "scale forgotten",
+    "These are the weights of the bare dot products. Divide the scores by √d_k before the softmax.",
+)
+def scale_forgotten(i, q, k):
+    return query_weights(i, q * np.sqrt(q.shape[1]), k)
+
+
+@mistake(
+    "query_weights",
+    "divided by d_k",
+    "You divided the scores by d_k. The scale is the square root of d_k.",
+)
+def divided_by_d_k(i, q, k):
+    return query_weights(i, q / np.sqrt(q.shape[1]), k)
+
+
+@mistake(
+    "query_weights",
+    "own position left out",
+    "Your query does not read its own key: you used j < i. It may read j ≤ i, or the first query has nothing to read.",
+)
+def own_position_left_out(i, q, k):
+    before = np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf)
+    return np.nan_to_num(softmax_of(before))
+
+
+@mistake(
+    "query_weights",
+    "overflow",
+    "For large scores exp overflows to inf, or all terms vanish, and inf/inf or 0/0 is NaN. Subtract the largest score "
+    "first: the weights stay the same.",
+)
+def overflow(i, q, k):
+    exponentials = np.exp(scores_of(i, q, k)[: i + 1])
+    return np.append(exponentials / exponentials.sum(), np.zeros(len(k) - i - 1))
+
+
+@mistake(
+    "query_weights",
+    "future keys missing",
+    "These are the weights of the keys 0 … i alone. Give one weight for every key, with 0 for the later ones.",
+)
+def future_keys_missing(i, q, k):
+    return query_weights(i, q, k)[: i + 1]
+
+
+@mistake(
+    "query_weights",
+    "no exponential",
+    "You divided the scores by their sum. Softmax takes the exponential of each score first: no weight is negative.",
+)
+def no_exponential(i, q, k):
+    scores = scores_of(i, q, k) * (np.arange(len(k)) <= i)
+    return scores / scores.sum()
+
+
+def prefix_means(values):
+    """Row i is the mean of the values 0 … i.
+
+    >>> prefix_means(np.array([[2.0], [4.0], [9.0]]))
+    array([[2.],
+           [3.],
+           [5.]])
+    """
+    counts = np.arange(1, len(values) + 1)[:, None]  # row i averages i + 1 values
+    return np.cumsum(values, axis=0) / counts
+
+
+@mistake(
+    "prefix_means",
+    "mean of everything",
+    "Every row is the mean of all values, later ones too. Row i may average the rows 0 … i only.",
+)
+def mean_of_everything(values):
+    return np.broadcast_to(values.mean(axis=0), values.shape)
+
+
+@mistake(
+    "prefix_means",
+    "own position left out",
+    "Row i averages the rows before i and leaves out row i itself. A query reads its own position too.",
+)
+def means_before(values):
+    counts = np.maximum(np.arange(len(values)), 1)[:, None]
+    return (np.cumsum(values, axis=0) - values) / counts
+
+
+@mistake(
+    "prefix_means",
+    "sums, not means",
+    "These are running sums. Divide row i by the number of values in it.",
+)
+def running_sums(values):
+    return np.cumsum(values, axis=0)
+
+
+@mistake(
+    "prefix_means",
+    "divided by n",
+    "You divided every row by n, the number of all values. Row i has i + 1 values.",
+)
+def divided_by_n(values):
+    return np.cumsum(values, axis=0) / len(values)
+
+
+@mistake(
+    "prefix_means",
+    "count off by one",
+    "You divided row i by i. Positions count from 0, so row i has i + 1 values.",
+)
+def count_off_by_one(values):
+    return np.cumsum(values, axis=0) / np.arange(len(values))[:, None]
+
+
+@mistake(
+    "prefix_means",
+    "reads the future",
+    "Row i averages the rows i … n − 1: the present and the future. Turn it around: the rows 0 … i.",
+)
+def suffix_means(values):
+    return prefix_means(values[::-1])[::-1]
+
+
+@mistake(
+    "prefix_means",
+    "averaged over coordinates",
+    "This runs along each value's coordinates. The running mean goes over the tokens, axis 0.",
+)
+def means_along_rows(values):
+    return prefix_means(values.T).T
+
+
+def suspect_attention(q, k, v):
+    """Causal attention, or so its author believes."""
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    weights = np.tril(weights)  # no query reads a later key
+    return weights @ v
+
+
+def fixed_attention(q, k, v):
+    """Causal attention: row i is a softmax over the keys 0 … i, times their values.
+
+    >>> fixed_attention(np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]))
+    array([[1.],
+           [2.]])
+    """
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    scores = np.where(
+        np.tri(len(q), dtype=bool), scores, -np.inf
+    )  # cut before the softmax, not after it
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    return weights @ v
+
+
+# Two tokens, all scores 0: the suspect gives token 0 half its weight and throws the other half away.
+breaking_input = (np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]))
+
+
+def causal_or_not(q, k, v, cut=lambda scores: scores, axis=1, scale=True):
+    scores = cut(q @ k.T / (np.sqrt(q.shape[1]) if scale else 1))
+    weights = np.exp(scores)
+    return weights / weights.sum(axis=axis, keepdims=True) @ v
+
+
+def allowed_or(blocked, allowed):
+    return lambda scores: np.where(
+        allowed(np.ones(scores.shape, dtype=bool)), scores, blocked
+    )
+
+
+@mistake(
+    "fixed_attention",
+    "bug still there",
+    "This gives the same as the suspect. Look at a row of its weights: what do they add up to, and why?",
+)
+def bug_still_there(q, k, v):
+    return suspect_attention(q, k, v)
+
+
+@mistake(
+    "fixed_attention",
+    "mask removed",
+    "Now the weights make 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.",
+)
+def mask_removed(q, k, v):
+    return causal_or_not(q, k, v)
+
+
+@mistake(
+    "fixed_attention",
+    "scores set to zero",
+    "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. The blocked scores must be −∞.",
+)
+def blocked_scores_zero(q, k, v):
+    return causal_or_not(q, k, v, allowed_or(0.0, np.tril))
+
+
+@mistake(
+    "fixed_attention",
+    "normalised over queries",
+    "You normalise over the queries: the columns make 1. Every query has its own weights, so the rows must make 1.",
+)
+def normalised_over_queries(q, k, v):
+    return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), axis=0)
+
+
+@mistake(
+    "fixed_attention",
+    "mask turned around",
+    "Your mask is turned around: a query reads itself and the future. Rows are queries, columns are keys: keep j ≤ i.",
+)
+def mask_turned_around(q, k, v):
+    return causal_or_not(q, k, v, allowed_or(-np.inf, np.triu))
+
+
+@mistake(
+    "fixed_attention",
+    "own position left out",
+    "The diagonal is blocked too, so no query reads itself and the first one reads nothing. Keep j ≤ i, not j < i.",
+)
+def diagonal_blocked(q, k, v):
+    return np.nan_to_num(
+        causal_or_not(q, k, v, allowed_or(-np.inf, lambda ones: np.tril(ones, -1)))
+    )
+
+
+@mistake(
+    "fixed_attention",
+    "scale forgotten",
+    "The mask is right, but the scores are no longer divided by √d_k.",
+)
+def scores_not_scaled(q, k, v):
+    return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), scale=False)
+
+
+def scores_for(weights):
+    """Scores whose softmax is `weights`, up to a common shift.
+
+    >>> scores = scores_for(np.array([0.3, 0.7]))
+    >>> (scores[1] - scores[0]).round(4)
+    np.float64(0.8473)
+    """
+    with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
+        return np.log(weights)
+
+
+@mistake(
+    "scores_for",
+    "weights taken for scores",
+    "You returned the weights themselves. Softmax takes exponentials, so undo an exponential: take a logarithm.",
+)
+def weights_for_scores(weights):
+    return weights
+
+
+@mistake(
+    "scores_for",
+    "softmax twice",
+    "You took the softmax of the weights. That goes one more step forward; you have to go back.",
+)
+def softmax_twice(weights):
+    return np.exp(weights) / np.exp(weights).sum()
+
+
+@mistake(
+    "scores_for",
+    "exponential for logarithm",
+    "You took the exponential. Softmax does that already; undo it with the logarithm.",
+)
+def exponentials_for_scores(weights):
+    return np.exp(weights)
+
+
+@mistake(
+    "scores_for",
+    "log-odds",
+    "These are log-odds, ln(w / (1 − w)), which undo the sigmoid. For softmax compare a weight with the other weights.",
+)
+def log_odds(weights):
+    return np.log(weights / (1 - weights))
+
+
+@mistake(
+    "scores_for",
+    "logarithm of another base",
+    "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.",
+)
+def base_two(weights):
+    return np.log2(weights)
+
+
+@mistake(
+    "scores_for",
+    "logarithm to base 10",
+    "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.",
+)
+def base_ten(weights):
+    return np.log10(weights)
+
+
+@mistake(
+    "scores_for",
+    "sign turned around",
+    "The sign is turned around: a larger weight needs a larger score.",
+)
+def sign_turned_around(weights):
+    return -np.log(weights)

@@ -1,0 +1,294 @@
+"""What a notebook of the course must hold, rule by rule. ``python -m lib notebooks --check`` applies them.
+
+A rule takes a `Page` and yields one sentence for each fault, with the id of the cell where it stands.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from itertools import chain, pairwise
+from pathlib import Path
+from urllib.parse import unquote
+
+from nbformat import NotebookNode
+
+from lib.repository import BADGE_ID, BOOTSTRAP_ID, Address, badge, bootstrap
+
+TEXT_LIMIT = 3_000  # characters of text output a cell
+PICTURE_LIMIT = 400_000  # base64 characters of one PNG
+STATEMENTS = "Definition|Lemma|Theorem|Proposition|Observation|Corollary|Remark|Example"
+# What precedes a number that is a name and not a value: "Lemma 2.1", "Observations 3.1 and 3.2", "Python 3.11".
+LABELS = (
+    rf"(?:{STATEMENTS}|Lema|Teorema|Observação|Obs\.|Prop\.|Eq\.|arXiv|Section|Chapter|Part|Figure|Table|Equation|Question|Exercise|Task|Step|Document"
+    r"|PyTorch|Python|NumPy|Matplotlib|[Tt]orch|[Vv]ersion|CC BY)s?"
+)
+LABELLED = re.compile(
+    rf"\b{LABELS}[\s:]+\(?\d+(?:\.\d+)+(?:(?:,| and|,? or| to|–)\s+\(?\d+(?:\.\d+)+)*",
+    re.IGNORECASE,
+)
+NUMBER = re.compile(r"(?<![\w.])((?<![\w)\]}.])-)?(\d+\.\d*|\d+)(e[+-]?\d+)?(?!\.?\d)")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A notebook as the rules see it; `path` is relative to `root`, the course's folder."""
+
+    root: Path
+    path: Path
+    notebook: NotebookNode
+    address: Address
+
+    @property
+    def is_chapter(self) -> bool:
+        return self.path.parent.name == "notebooks"
+
+    @cached_property
+    def texts(self) -> list[NotebookNode]:
+        return [cell for cell in self.notebook.cells if cell.cell_type == "markdown"]
+
+    @cached_property
+    def codes(self) -> list[NotebookNode]:
+        return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+
+    @property
+    def outputs(self) -> Iterator[tuple[NotebookNode, NotebookNode]]:
+        """(cell, output) for every output of the notebook."""
+        return ((cell, output) for cell in self.codes for output in cell.outputs)
+
+
+def executed_in_order(page: Page) -> Iterator[str]:
+    counts = [cell.execution_count for cell in page.codes]
+    if counts != list(range(1, len(counts) + 1)):
+        yield f"its code cells are numbered {counts}: run it from top to bottom in a fresh kernel"
+
+
+def stable_ids(page: Page) -> Iterator[str]:
+    ids = [cell.id for cell in page.notebook.cells]
+    for name in sorted({name for name in ids if ids.count(name) > 1}):
+        yield f"cell id {name!r} is used {ids.count(name)} times"
+    for name in ids:
+        random = any(
+            re.fullmatch(r"(?=.*\d)[0-9a-f]{6,}", part) for part in name.split("-")
+        )
+        if random or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+            yield f"cell id {name!r} is not readable; expected words such as 'first-example'"
+
+
+def first_cells(page: Page) -> Iterator[str]:
+    wanted = [
+        (BADGE_ID, badge(page.path.as_posix(), page.address)),
+        (BOOTSTRAP_ID, bootstrap(page.address)),
+    ]
+    for position, (name, source) in enumerate(wanted):
+        cell = (
+            page.notebook.cells[position]
+            if position < len(page.notebook.cells)
+            else None
+        )
+        if cell is None or cell.id != name:
+            yield f"cell {position + 1} is not the cell {name!r}: run `python -m lib repository`"
+        elif cell.source != source:
+            yield f"cell {name!r} does not follow from the address in _config.yml: run `python -m lib repository`"
+
+
+def calm_outputs(page: Page) -> Iterator[str]:
+    """No error, no warning, nothing long, no widget."""
+    for cell, output in page.outputs:
+        text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+        picture = output.get("data", {}).get("image/png", "")
+        if output.output_type == "error":
+            yield f"cell {cell.id!r} stores an error: {output.ename}: {output.evalue}"
+        if output.get("name") == "stderr":
+            yield f"cell {cell.id!r} stores a warning: {text.strip().splitlines()[0]}"
+        if len(text) > TEXT_LIMIT:
+            yield f"cell {cell.id!r} shows {len(text)} characters of text; at most {TEXT_LIMIT}"
+        if len(picture) > PICTURE_LIMIT:
+            yield f"cell {cell.id!r} shows a picture of {len(picture)} characters; at most {PICTURE_LIMIT}"
+        for kind in output.get("data", {}):
+            if kind.startswith("application/"):
+                yield f"cell {cell.id!r} stores {kind}: run `python -m lib notebooks --run`"
+
+
+def pictures_have_alt(page: Page) -> Iterator[str]:
+    for cell, output in page.outputs:
+        text = output.get("data", {}).get("text/plain", "")
+        if "image/png" in output.get("data", {}) and (
+            not text.strip() or text.startswith("<")
+        ):
+            yield f"cell {cell.id!r} shows a picture without alternative text: end it with show(figure, alt=…)"
+    for cell in page.texts:
+        prose = without_code(cell.source)
+        tags = re.findall(r"<img\b[^>]*>", prose)
+        if "![](" in prose or any(
+            not re.search(r"""\balt=(["']).+?\1""", tag) for tag in tags
+        ):
+            yield f"cell {cell.id!r} holds a picture without alternative text"
+
+
+def plain_markdown(page: Page) -> Iterator[str]:
+    """Notebooks are read on GitHub, in JupyterLab and in Colab, which know no MyST."""
+    directive = r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{[^}]+\}.*|^\s*:{3,}.*"
+    role = r"\{[A-Za-z][\w:-]*\}`[^`]*`"
+    target = r"^\([\w-]+\)=\s*$"
+    for cell in page.texts:
+        for found in re.finditer(
+            f"{directive}|{role}|{target}", cell.source, re.MULTILINE
+        ):
+            yield f"cell {cell.id!r} holds MyST markup, which only the book can read: {found[0].strip()}"
+
+
+def links_lead_somewhere(page: Page) -> Iterator[str]:
+    for cell in page.texts:
+        prose = without_code(cell.source)
+        links = re.findall(r"\]\(<?([^)\s>]+)", prose) + re.findall(
+            r"""\b(?:href|src)=["']([^"']+)""", prose
+        )
+        for link in links:
+            target = unquote(link.partition("#")[0])
+            if re.match(r"[a-z]+:", target) or not target:
+                continue
+            if not (page.root / page.path.parent / target).exists():
+                yield f"cell {cell.id!r} links to {link}, which does not exist"
+
+
+def numbers_are_computed(page: Page) -> Iterator[str]:
+    """A decimal or a percentage in the prose is printed or asserted by a cell of the same notebook."""
+    computed = set(chain.from_iterable(map(printed_numbers, page.codes)))
+    for cell in page.codes:
+        try:
+            computed |= asserted_numbers(cell.source)
+        except SyntaxError as error:
+            yield f"cell {cell.id!r} is not plain Python: {error.msg} in line {error.lineno}"
+    for cell in page.texts:
+        for shown, value, percent in prose_numbers(cell.source):
+            if value not in computed and not (percent and value / 100 in computed):
+                yield f"{shown} stands in the prose of cell {cell.id!r} but no cell prints or asserts it"
+
+
+def predictions(page: Page) -> Iterator[str]:
+    """At least two, each with three folded answers and a code cell that settles it."""
+    count = 0
+    for cell, following in pairwise(
+        [*page.notebook.cells, NotebookNode(cell_type="end")]
+    ):
+        asked = (
+            cell.source.split("**Predict.**")[1:]
+            if cell.cell_type == "markdown"
+            else []
+        )
+        count += len(asked)
+        for question in asked:
+            if (answers := question.count("<details>")) != 3 or question.count(
+                "</details>"
+            ) != 3:
+                yield f"the prediction in cell {cell.id!r} has {answers} folded answers; expected 3"
+        if asked and following.cell_type != "code":
+            yield f"no code cell follows the prediction in cell {cell.id!r} to settle it"
+    if count < 2:
+        yield f"it has {count} predictions (**Predict.** …); expected at least 2"
+
+
+def chapter_parts(page: Page) -> Iterator[str]:
+    prose = "\n".join(cell.source for cell in page.texts)
+    code = "\n".join(cell.source for cell in page.codes)
+    exercise = f"../exercises/{page.path.name}"
+    if not re.search(r"^explore\(", code, re.MULTILINE):
+        yield "no cell shows a slider: explore(…)"
+    if not re.search(rf"^> \*\*(?:{STATEMENTS}) \d+\.\d+", prose, re.MULTILINE):
+        yield "it has no statement (> **Definition 1.1 (…).** …)"
+    if not re.search(r"^#+ .*\bRecap\b", prose, re.MULTILINE):
+        yield "it has no heading Recap"
+    if f"]({exercise}" not in prose:
+        yield f"it does not link to its exercises, {exercise}"
+
+
+EVERY_NOTEBOOK = (
+    executed_in_order,
+    stable_ids,
+    first_cells,
+    calm_outputs,
+    pictures_have_alt,
+    plain_markdown,
+    links_lead_somewhere,
+)
+CHAPTERS = (numbers_are_computed, predictions, chapter_parts)
+
+
+def broken_rules(page: Page) -> list[str]:
+    """Every fault of the page, in the order of the rules."""
+    rules = EVERY_NOTEBOOK + (CHAPTERS if page.is_chapter else ())
+    return [fault for rule in rules for fault in rule(page)]
+
+
+def without_code(markdown: str) -> str:
+    """Markdown without fenced code and code spans."""
+    markdown = re.sub(
+        r"^(`{3,}|~{3,}).*?^\1\s*$", " ", markdown, flags=re.MULTILINE | re.DOTALL
+    )
+    return re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", " ", markdown, flags=re.DOTALL)
+
+
+def numbers(text: str) -> Iterator[tuple[re.Match, Decimal]]:
+    """The numbers in a text, with their values. A minus that subtracts (``1-0.3``) is no sign."""
+    for found in NUMBER.finditer(text.replace("−", "-")):
+        yield found, Decimal(found[0])
+
+
+def prose_numbers(markdown: str) -> Iterator[tuple[str, Decimal, bool]]:
+    """(as written, value, is it a percentage) for each decimal and percentage that claims a value."""
+    prose = re.sub(
+        r"<summary>.*?</summary>", " ", without_code(markdown)
+    )  # an answer on offer
+    prose = re.sub(r"(?<=\]\()[^)]*|<[^>]*>|https?://\S+", " ", prose)
+    prose = re.sub(
+        r"^(#+|\d+\.|[-*>])\s+\d+(\.\d+)*\s", " ", prose, flags=re.MULTILINE
+    )  # "## 1.2 Heading"
+    prose = LABELLED.sub(" ", prose).replace("−", "-")
+    for found, value in numbers(prose):
+        percent = re.match(r"\s?\\?%", prose[found.end() : found.end() + 3])
+        if percent or re.search(r"\.\d", found[0]):
+            yield found[0] + (" %" if percent else ""), value, bool(percent)
+
+
+def printed_numbers(cell: NotebookNode) -> Iterator[Decimal]:
+    """The numbers in the cell's text outputs. A picture's alternative text is typed in, so it does not count."""
+    for output in cell.outputs:
+        data = output.get("data", {})
+        text = output.get("text", "") + (
+            "" if "image/png" in data else data.get("text/plain", "")
+        )
+        yield from (value for _, value in numbers(text))
+
+
+def asserted_numbers(code: str) -> set[Decimal]:
+    """The numbers in the ``assert`` statements and the calls of ``assert_…`` functions of a code cell."""
+    claims = [
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Assert) or is_assert_call(node)
+    ]
+    nodes = list(chain.from_iterable(map(ast.walk, claims)))
+    negated = {
+        id(node.operand)
+        for node in nodes
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+    }
+    return {
+        Decimal(repr(node.value)) * (-1 if id(node) in negated else 1)
+        for node in nodes
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float)
+    }
+
+
+def is_assert_call(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else getattr(node.func, "id", "")
+    )
+    return name.startswith("assert_")

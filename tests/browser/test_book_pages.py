@@ -1,0 +1,120 @@
+"""The built book in Chromium, served from this machine, with every request elsewhere refused and reported."""
+
+import functools
+import re
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import expect
+from slider_page import overflow
+
+LANDING, CHAPTER, MAP = (
+    "book/index.html",
+    "notebooks/01_weighted_values.html",
+    "book/map.html",
+)
+PAGES = (
+    LANDING,
+    CHAPTER,
+    MAP,
+    "book/notation.html",
+    "book/references.html",
+    "exercises/01_weighted_values.html",
+)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files without a line of log for each."""
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def address(built_book):
+    """Where the built book is served."""
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(built_book))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_a_phone(open_page, address, phone, path):
+    page = open_page(f"{address}/{path}", **phone)
+    page.wait_for_load_state("networkidle")
+    assert overflow(page) == 0
+
+
+@pytest.mark.parametrize("path", [LANDING, CHAPTER, MAP])
+def test_formulas_are_typeset(open_page, address, path):
+    page = open_page(f"{address}/{path}")
+    expect(page.locator("mjx-container").first).to_be_attached()
+    page.wait_for_function(
+        "document.querySelectorAll('article .math:not(:has(mjx-container))').length === 0"
+    )
+    assert page.locator("mjx-container mjx-merror").count() == 0
+    assert page.locator("mjx-assistive-mml").count() > 0  # for screen readers
+
+
+def test_search_finds_the_chapter(open_page, address):
+    page = open_page(f"{address}/search.html?q=softmax")
+    results = page.locator("ul.search li a")
+    expect(results.first).to_be_visible()
+    assert any(
+        "01_weighted_values" in link
+        for link in results.evaluate_all("links => links.map(a => a.href)")
+    )
+
+
+def test_search_opens_from_a_page(open_page, address):
+    page = open_page(f"{address}/{CHAPTER}")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("softmax")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("search.html"))
+    expect(page.locator("ul.search li a").first).to_be_visible()
+
+
+def test_the_dark_theme_can_be_chosen(open_page, address):
+    page = open_page(f"{address}/{CHAPTER}", color_scheme="light")
+    page.wait_for_load_state("networkidle")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    button = page.locator("button.theme-switch-button:visible")
+    for _ in range(3):  # it goes round: automatic, light, dark
+        button.click()
+        if page.evaluate("document.documentElement.dataset.theme") == "dark":
+            break
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.wait_for_function(f"{background} !== {light!r}")
+    statement = page.locator(".admonition.statement").first
+    assert statement.evaluate("box => getComputedStyle(box).backgroundColor") != light
+
+
+def test_a_prediction_opens_when_it_is_clicked(open_page, address, phone):
+    page = open_page(f"{address}/{CHAPTER}", **phone)
+    answer = page.locator("p.predict ~ details").first
+    expect(answer.locator("p").first).to_be_hidden()
+    answer.locator("summary").tap()
+    expect(answer.locator("p").first).to_be_visible()
+
+
+def test_no_script_complains(open_page, address):
+    page = open_page(f"{address}/search.html")
+    complaints = []
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type == "error" else None
+        ),
+    )
+    for path in PAGES:
+        page.goto(f"{address}/{path}")
+        page.wait_for_load_state("networkidle")
+    assert complaints == []

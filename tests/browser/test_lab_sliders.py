@@ -1,0 +1,136 @@
+"""A slider moved in JupyterLab, in a real browser, by its keyboard."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from slider_probe import decode
+
+SOURCE = """
+from matplotlib.figure import Figure
+from lib.explore import explore
+from lib.figures import show
+
+def draw(window):
+    figure = Figure(figsize=(5, 2))
+    figure.subplots().bar(range(8), [token < window for token in range(8)])
+    return show(figure, alt=f"{window} of 8 bars stand")
+"""
+# Lab would ask on its first start whether it may fetch news.
+SETTINGS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+
+
+@pytest.fixture
+def lab(chromium, tmp_path):
+    """The address of a JupyterLab of its own, on a folder with one notebook; stopped at the end."""
+    notebook = new_notebook(
+        cells=[
+            new_code_cell(SOURCE),
+            new_code_cell("explore(draw, window=range(1, 9))"),
+        ]
+    )
+    notebook.metadata.kernelspec = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    nbformat.write(notebook, folder / "sliders.ipynb")
+    settings = tmp_path / "config" / "lab" / "user-settings" / SETTINGS
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    homes = {
+        f"JUPYTER_{kind}_DIR": str(tmp_path / kind.lower())
+        for kind in ("CONFIG", "DATA", "RUNTIME")
+    }
+    path = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
+    )
+    options = [
+        "--no-browser",
+        "--allow-root",
+        "--IdentityProvider.token=",
+        "--ServerApp.port_retries=0",
+    ]
+    port = free_port()
+    log = tmp_path / "lab.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                *options,
+                f"--ServerApp.port={port}",
+                str(folder),
+            ],
+            env=os.environ
+            | homes
+            | {"PYTHONPATH": path, "IPYTHONDIR": str(tmp_path / "ipython")},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    address = f"http://localhost:{port}"
+    try:
+        wait_for(f"{address}/api", server, log)
+        yield address
+    finally:
+        server.send_signal(
+            signal.SIGTERM
+        )  # the server stops its kernels before it ends
+        server.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    """Wait until the server answers; fail with its log where it ends or says nothing for a minute."""
+    deadline = time.monotonic() + 60
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            urlopen(url).close()
+        except URLError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+def test_a_slider_moves_in_jupyterlab(lab, open_page):
+    page = open_page(f"{lab}/lab/tree/sliders.ipynb")
+    # The status bar tells what the kernel said; before that, Lab forgets the results of cells that are run.
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    image = page.locator(".jp-OutputArea-output img")
+    image.wait_for()
+    assert image.get_attribute("alt") == "1 of 8 bars stand"
+    slider = page.get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator('.jp-OutputArea-output img[alt="2 of 8 bars stand"]').wait_for()
+    page.keyboard.press("End")
+    page.locator('.jp-OutputArea-output img[alt="8 of 8 bars stand"]').wait_for()
+    image.evaluate("image => image.decode()")
+    pixels = decode(
+        base64.b64decode(image.get_attribute("src").partition("base64,")[2])
+    )
+    namespace = {}
+    exec(SOURCE, namespace)
+    assert np.array_equal(pixels, decode(namespace["draw"](8).encode()))

@@ -1,0 +1,43 @@
+"""Run one notebook as Colab does; used by run.py, with the Python of the environment that stands in for Colab.
+
+The course is not installed there: the notebook's own bootstrap cell has to do it.
+"""
+
+import re
+import sys
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def main(path: str) -> str | None:
+    """Execute the notebook; what went wrong, in words that name the cell."""
+    notebook = nbformat.read(path, 4)
+    running = []
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        on_cell_start=lambda cell, cell_index: running.append(cell.id),
+    )
+    try:
+        client.execute()
+    except (CellControlSignal, DeadKernelError) as error:
+        return f"cell {running[-1]!r} failed:\n{error}"
+    for cell in notebook.cells:
+        slider = re.search(r"^explore\(", cell.source, re.MULTILINE)
+        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+        if (
+            cell.cell_type == "code"
+            and slider
+            and not any(WIDGET_VIEW in data for data in shown)
+        ):
+            return f"cell {cell.id!r} calls explore but shows no widget"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,186 @@
+"""Run every notebook as a reader on Colab does: alone, in an empty folder, with the versions that Colab has.
+
+``make colab`` calls this. The course is not installed; each notebook's bootstrap cell installs it from the
+repository's address, which git's own configuration redirects to a clone of the last commit. Before and after, the
+installed packages must differ by the course alone. A CPU build of torch stands in for Colab's.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lib.repository import NOTEBOOK_FOLDERS, Address, read_address
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests" / "colab"
+VENV = ROOT / ".venv-colab"
+PYTHON = VENV / "bin" / "python"
+CONSTRAINTS = HERE / "constraints.txt"
+TORCH = "torch==2.13.0"
+COURSE = "masking-the-future"
+COLAB_PYTHONS = (
+    "python3.12",
+    "python3.11",
+)  # Colab has 3.12; its versions of the packages also run on 3.11
+
+
+def main() -> int:
+    """Run the notebooks named on the command line, or all of them; 0 when every one succeeds."""
+    paths = [Path(name).resolve() for name in sys.argv[1:]] or [
+        path
+        for folder in NOTEBOOK_FOLDERS
+        for path in sorted((ROOT / folder).glob("*.ipynb"))
+    ]
+    if not paths:
+        print("There is no notebook to run.")
+        return 1
+    build_environment()
+    if changed := output_of("git", "-C", str(ROOT), "status", "--porcelain"):
+        print(
+            f"WARNING: these changes are not committed, so the notebooks do not see them in lib:\n{changed}"
+        )
+    failures = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = colab_environment(Path(scratch), read_address(ROOT))
+        for number, path in enumerate(paths, start=1):
+            print(
+                f"[{number}/{len(paths)}] {path.relative_to(ROOT)}",
+                end=" … ",
+                flush=True,
+            )
+            fault = run_alone(path, Path(scratch) / str(number), environment)
+            failures += bool(fault)
+            print(f"FAILED\n{fault}" if fault else "ok", flush=True)
+    print(
+        f"make colab: {len(paths) - failures} of {len(paths)} notebooks run with the versions that Colab has."
+    )
+    return 1 if failures else 0
+
+
+def build_environment() -> None:
+    """Make `.venv-colab` with the constraints' versions, unless it holds them already."""
+    wanted = hashlib.sha256(CONSTRAINTS.read_bytes() + TORCH.encode()).hexdigest()
+    stamp = VENV / ".installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    python = next(filter(None, map(working, COLAB_PYTHONS)), None)
+    if python is None:
+        sys.exit(
+            f"make colab needs one of {', '.join(COLAB_PYTHONS)}: Colab's packages do not run on a newer Python."
+        )
+    print(
+        f"Making {VENV.name} with {python} and the versions that Colab has …",
+        flush=True,
+    )
+    names = [
+        line.partition("==")[0]
+        for line in CONSTRAINTS.read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    subprocess.run([python, "-m", "venv", "--clear", VENV], check=True)
+    install = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--constraint",
+        CONSTRAINTS,
+    ]
+    subprocess.run([*install, "--quiet", TORCH, *names], check=True)
+    stamp.write_text(wanted)
+
+
+def working(python: str) -> str | None:
+    """The path of that Python if it is there and can make environments."""
+    path = shutil.which(python)
+    probe = [path, "-c", "import venv, ensurepip"]
+    return (
+        path
+        if path and subprocess.run(probe, capture_output=True).returncode == 0
+        else None
+    )
+
+
+def colab_environment(scratch: Path, address: Address) -> dict[str, str]:
+    """The variables for git and Python: the course's address leads to a clone of the last commit, `lib` nowhere."""
+    clone = scratch / "course.git"
+    git = ["git", "-C", str(clone)]
+    subprocess.run(
+        ["git", "clone", "--quiet", "--bare", str(ROOT), str(clone)], check=True
+    )
+    head = output_of("git", "-C", str(ROOT), "rev-parse", "HEAD")
+    subprocess.run(
+        [*git, "update-ref", f"refs/heads/{address.branch}", head], check=True
+    )
+    subprocess.run([*git, "config", "uploadpack.allowFilter", "true"], check=True)
+    config = scratch / "gitconfig"
+    config.write_text(
+        f'[url "{clone.as_uri()}"]\n\tinsteadOf = {address.url}\n[safe]\n\tdirectory = *\n'
+    )
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
+    return inherited | {
+        "GIT_CONFIG_GLOBAL": str(config),
+        "GIT_TERMINAL_PROMPT": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONPATH": str(HERE / "stand_in"),
+    }
+
+
+def run_alone(path: Path, folder: Path, environment: dict[str, str]) -> str:
+    """Copy the notebook into an empty `folder` and run it there; what went wrong, or an empty text."""
+    folder.mkdir()
+    notebook = shutil.copy(path, folder)
+    before = installed()
+    if any(is_course(line) for line in before):
+        return f"{COURSE} was installed before the notebook ran; remove {VENV.name} and try again"
+    done = subprocess.run(
+        [PYTHON, HERE / "execute.py", notebook],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    after = installed()
+    subprocess.run(
+        [PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", COURSE],
+        check=True,
+        capture_output=True,
+    )
+    if done.returncode:
+        return done.stderr
+    added, removed = after - before, before - after
+    if removed or len(added) != 1 or not is_course(*added):
+        (VENV / ".installed").unlink(missing_ok=True)  # it is made anew next time
+        return f"the bootstrap cell changed more than the course: added {sorted(added)}, removed {sorted(removed)}"
+    return ""
+
+
+def installed() -> set[str]:
+    return set(
+        output_of(
+            str(PYTHON), "-m", "pip", "freeze", "--all", "--disable-pip-version-check"
+        ).splitlines()
+    )
+
+
+def is_course(line: str) -> bool:
+    return line.startswith((f"{COURSE} @", f"{COURSE}=="))
+
+
+def output_of(*command: str) -> str:
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

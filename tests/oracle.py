@@ -1,0 +1,99 @@
+"""The rules and the softmax once more, as plain loops over Python numbers in float64.
+
+The one place outside `lib` where they are written a second time: slow, obvious, and independent of it.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+Rule = Callable[[int, int], bool]
+
+
+def full(i: int, j: int) -> bool:
+    return True
+
+
+def causal(i: int, j: int) -> bool:
+    return j <= i
+
+
+def window(size: int) -> Rule:
+    return lambda i, j: abs(i - j) <= size - 1
+
+
+def both(a: Rule, b: Rule) -> Rule:
+    return lambda i, j: a(i, j) and b(i, j)
+
+
+def either(a: Rule, b: Rule) -> Rule:
+    return lambda i, j: a(i, j) or b(i, j)
+
+
+def opposite(a: Rule) -> Rule:
+    return lambda i, j: not a(i, j)
+
+
+def dense(rule: Rule, n_q: int, n_k: int) -> np.ndarray:
+    """The rule pair by pair, (n_q, n_k); query row r stands at position n_k − n_q + r."""
+    table = np.zeros((n_q, n_k), dtype=bool)
+    for row in range(n_q):
+        for column in range(n_k):
+            table[row, column] = rule(n_k - n_q + row, column)
+    return table
+
+
+def attention_weights(
+    q: np.ndarray, k: np.ndarray, allowed: np.ndarray, scale: float | None = None
+) -> np.ndarray:
+    """Weights (..., n_q, n_k) by loops over rows; `allowed` broadcasts to that shape."""
+    leading = np.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    shape = (*leading, q.shape[-2], k.shape[-2])
+    q, k = (
+        np.broadcast_to(x, (*leading, *x.shape[-2:])).astype(np.float64) for x in (q, k)
+    )
+    allowed = np.broadcast_to(allowed, shape)
+    weights = np.zeros(shape)
+    for index in np.ndindex(*shape[:-1]):
+        weights[index] = _softmax_row(
+            q[index].tolist(), k[index[:-1]].tolist(), allowed[index].tolist(), scale
+        )
+    return weights
+
+
+def attention(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    allowed: np.ndarray,
+    scale: float | None = None,
+) -> np.ndarray:
+    """Outputs (..., n_q, d_v): for each row the sum of weight times value, key by key."""
+    weights = attention_weights(q, k, allowed, scale)
+    leading = np.broadcast_shapes(weights.shape[:-2], v.shape[:-2])
+    weights = np.broadcast_to(weights, (*leading, *weights.shape[-2:]))
+    v = np.broadcast_to(v, (*leading, *v.shape[-2:])).astype(np.float64)
+    output = np.zeros((*weights.shape[:-1], v.shape[-1]))
+    for index in np.ndindex(*output.shape):
+        *batch, row, feature = index
+        output[index] = math.fsum(
+            weights[(*batch, row)] * v[(*batch, slice(None), feature)]
+        )
+    return output
+
+
+def _softmax_row(query: list, keys: list, allowed: list, scale: float | None) -> list:
+    scale = 1 / math.sqrt(len(query)) if scale is None else scale
+    scores = [
+        scale * math.fsum(a * b for a, b in zip(query, key, strict=True))
+        for key in keys
+    ]
+    readable = [score for score, may in zip(scores, allowed, strict=True) if may]
+    if not readable:
+        return [0.0] * len(keys)
+    exponentials = [
+        math.exp(score - max(readable)) if may else 0.0
+        for score, may in zip(scores, allowed, strict=True)
+    ]
+    return [x / math.fsum(exponentials) for x in exponentials]

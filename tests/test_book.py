@@ -1,0 +1,344 @@
+"""The book: what its Sphinx extension does, what makes its build fail, and what every built page must have."""
+
+import json
+import re
+import shutil
+import sys
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+import yaml
+from book_building import ROOT, build_book
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+from masking_book import rebuild, statements
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+
+
+def picture_cell(text):
+    output = new_output("display_data", {"image/png": PIXEL, "text/plain": text})
+    return new_code_cell("picture", outputs=[output], execution_count=1)
+
+
+# ---- the extension, on a small book of its own ----
+
+PAGE = r"""
+# 1 A page
+
+> **Definition 1.1 (Output of $x$).** The sum. See [the lemma](#lemma-1-2).
+
+> **Lemma 1.2.** It lies between.
+>
+> *Proof.* It does. ∎
+
+> **What the document says** (A14; *Observação*, "one"). A share (of 0.13).
+>
+> **What is true.** Another.
+
+> Only a quotation.
+
+**Predict.** Which weight?
+
+<details><summary>It is $\tfrac18$ of all.</summary>
+
+Since $e^0 = 1$.
+
+</details>
+"""
+
+
+@pytest.fixture(scope="module")
+def small_page(tmp_path_factory):
+    """A page with everything that the extension rewrites, as HTML."""
+    bootstrap = new_code_cell("import everything", metadata={"tags": ["bootstrap"]})
+    cells = [
+        bootstrap,
+        new_markdown_cell(PAGE),
+        picture_cell("A dot in the middle."),
+    ]
+    folder = tmp_path_factory.mktemp("small")
+    result = build_small(
+        folder, cells, config={"execute": {"execute_notebooks": "off"}}
+    )
+    assert result.returncode == 0, result.stderr
+    return read_html(folder / "_build/html/page.html")
+
+
+def build_small(folder, cells, config=None):
+    """Build a book of one notebook with the course's own settings, changed by `config`."""
+    shutil.copytree(ROOT / "book/_ext", folder / "book/_ext", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "book/assets", folder / "book/assets", dirs_exist_ok=True)
+    (folder / "book/_toc.yml").write_text("format: jb-book\nroot: page\n")
+    (folder / "requirements.txt").touch()
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8")) | (
+        config or {}
+    )
+    (folder / "_config.yml").write_text(yaml.safe_dump(settings))
+    nbformat.write(new_notebook(cells=cells), folder / "page.ipynb")
+    return build_book(folder, folder)
+
+
+def read_html(path):
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+def test_a_statement_becomes_a_box_with_title_and_id(small_page):
+    titles = {
+        box["id"]: box.p.get_text()
+        for box in small_page.select("div.admonition.statement")
+    }
+    assert titles == {
+        "definition-1-1": r"Definition 1.1 (Output of \(x\))",
+        "lemma-1-2": "Lemma 1.2",
+        "what-the-document-says-a14": "What the document says (A14; Observação, “one”)",
+    }
+    definition = small_page.find(id="definition-1-1")
+    assert "definition" in definition["class"]
+    assert definition.find_all("p")[1].get_text() == "The sum. See the lemma."
+    document = small_page.find(id="what-the-document-says-a14")
+    assert document.find_all("p")[1].get_text() == "A share (of 0.13)."
+
+
+def test_a_statement_can_be_linked_to(small_page):
+    assert small_page.find("a", string="the lemma")["href"] == "#lemma-1-2"
+
+
+def test_a_plain_quotation_stays_one(small_page):
+    assert [
+        quote.get_text(strip=True) for quote in small_page.find_all("blockquote")
+    ] == ["Only a quotation."]
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Theorem 3.1 (Uses Lemma 2.1)", ("theorem", "theorem-3-1")),
+        (
+            "What the document says (A10, A15)",
+            ("what-the-document-says", "what-the-document-says-a10-a15"),
+        ),
+        ("Remark", ("remark", "")),
+        ("Proof", ("proof", "")),
+    ],
+)
+def test_names_of_statements(title, expected):
+    assert statements.name(title) == expected
+
+
+def test_predictions_are_marked_and_their_formulas_typeset(small_page):
+    assert small_page.select_one("p.predict").get_text() == "Predict. Which weight?"
+    details = small_page.find("details")
+    assert [formula.get_text() for formula in details.select("span.math")] == [
+        r"\(\tfrac18\)",
+        r"\(e^0 = 1\)",
+    ]
+    assert details.summary.get_text() == r"It is \(\tfrac18\) of all."
+
+
+def test_a_drawn_picture_carries_its_text(small_page):
+    (image,) = small_page.select(".cell_output img")
+    assert image["alt"] == "A dot in the middle."
+
+
+def test_the_bootstrap_cell_is_not_on_the_page(small_page):
+    assert "import everything" not in small_page.get_text()
+    assert "picture" in small_page.select_one(".cell_input").get_text()
+
+
+FAULTS = {
+    "a failing cell": (new_code_cell("1 / 0"), "ZeroDivisionError"),
+    "a warning on stderr": (
+        new_code_cell("import warnings; warnings.warn('old')"),
+        "stderr",
+    ),
+    "a picture without text": (
+        new_code_cell(
+            "from IPython.display import Image\nfrom base64 import b64decode\n"
+            + f"Image(b64decode('{PIXEL}'))"
+        ),
+        "no alternative text",
+    ),
+    "a Markdown picture without text": (
+        new_markdown_cell("![](book/assets/logo.svg)"),
+        "no alternative text",
+    ),
+    "a link to no page": (new_markdown_cell("[next](next.ipynb)"), "next.ipynb"),
+    "a link to no statement": (new_markdown_cell("[x](#lemma-9-9)"), "lemma-9-9"),
+    "two statements of one number": (
+        new_markdown_cell("> **Lemma 1.** A.\n\n---\n\n> **Lemma 1.** B."),
+        "lemma-1",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_fails_the_build(fault, tmp_path):
+    cell, message = FAULTS[fault]
+    result = build_small(tmp_path, [new_markdown_cell("# A page"), cell])
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+
+
+def test_pictures_of_sliders_outlive_the_build_that_drew_them(tmp_path):
+    draw = "import os, pathlib\n(pathlib.Path(os.environ['MASKING_THE_FUTURE_BOOK']) / 'a.webp').write_bytes(b'x')"
+    cells = [new_markdown_cell("# A page"), new_code_cell(draw + ";")]
+    shipped = tmp_path / "_build/html/_static/explore/a.webp"
+    for _ in range(2):  # the second time, no page is read again
+        result = build_small(tmp_path, cells)
+        assert result.returncode == 0, result.stderr
+        assert shipped.read_bytes() == b"x"
+        shipped.unlink()
+
+
+@pytest.mark.parametrize(
+    "changed", ["lib/masks.py", "requirements.txt", "book/_ext/x/y.py"]
+)
+def test_an_edit_of_what_results_depend_on_makes_all_pages_stale(changed, tmp_path):
+    for name in ("lib/masks.py", "requirements.txt", "book/_ext/x/y.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before")
+    before = rebuild.fingerprint(tmp_path)
+    assert rebuild.fingerprint(tmp_path) == before
+    (tmp_path / changed).write_text("after")
+    assert rebuild.fingerprint(tmp_path) != before
+
+
+# ---- the whole book, as built ----
+
+OUTSIDE = re.compile(r"^(https?:)?//")
+
+
+@pytest.fixture(scope="session")
+def pages(built_book):
+    """Every page that has content: path to its HTML. The root's index.html only sends the reader on."""
+    paths = [
+        path
+        for folder in ("book", "notebooks", "exercises")
+        for path in (built_book / folder).glob("*.html")
+    ]
+    return {path: read_html(path) for path in paths}
+
+
+def test_every_entry_of_the_contents_is_a_page_and_nothing_else_is(pages, built_book):
+    text = (ROOT / "book/_toc.yml").read_text("utf-8")
+    listed = set(re.findall(r"(?:file|root): (\S+)", text))
+    assert {
+        path.relative_to(built_book).with_suffix("").as_posix() for path in pages
+    } == listed
+    everything = {
+        path.relative_to(built_book).as_posix() for path in built_book.rglob("*.html")
+    }
+    assert everything - {f"{page}.html" for page in listed} <= {
+        "index.html",
+        "search.html",
+        "genindex.html",
+    }
+
+
+def test_the_root_sends_the_reader_to_the_landing_page(built_book):
+    assert "url=book/index.html" in (built_book / "index.html").read_text("utf-8")
+
+
+def test_nothing_is_loaded_from_elsewhere(pages):
+    for path, page in pages.items():
+        loaded = [
+            node.get("src") or node.get("href")
+            for node in page.select("script, img, link, iframe, source")
+        ]
+        assert [
+            address
+            for address in loaded
+            if address and OUTSIDE.match(address) and "canonical" not in address
+        ] == [], path
+        inline = " ".join(
+            script.get_text() for script in page.select("script:not([src])")
+        )
+        assert not re.search(r"https?://", inline), path
+
+
+def test_no_style_loads_anything_from_elsewhere(built_book):
+    for sheet in built_book.rglob("*.css"):
+        text = sheet.read_text("utf-8")
+        assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", text), sheet
+
+
+def test_no_markup_is_left_raw(pages):
+    for path, page in pages.items():
+        article = BeautifulSoup(str(page.select_one("article")), "html.parser")
+        for node in article.select("pre, code, script, .math"):
+            node.decompose()
+        text = article.get_text()
+        assert not re.search(r"\{[a-z-]+\}`|^:::|```", text, re.MULTILINE), path
+        assert not re.search(r"\$[^$\n]+\$|\\[a-zA-Z]{2,}|\*\*", text), path
+
+
+def test_every_page_has_title_language_and_one_header(pages):
+    for path, page in pages.items():
+        assert len(page.title.get_text(strip=True)) > len("Masking the Future"), path
+        assert page.html["lang"] == "en", path
+        assert len(page.select("article h1")) == 1, path
+        assert len(page.select("div.bd-article-container .header-article")) == 1, path
+        assert (
+            page.select(
+                "header.bd-header .navbar-nav, header.bd-header .search-button-field"
+            )
+            == []
+        ), path
+
+
+def test_every_picture_says_what_to_see(pages):
+    seen = 0
+    for path, page in pages.items():
+        for image in page.select("article img"):
+            assert len(image.get("alt", "").split()) >= 3, (path, image.get("src"))
+            seen += 1
+    assert seen > 3
+
+
+def test_links_between_pages_arrive(pages):
+    ids = {
+        path.resolve(): {node["id"] for node in page.select("[id]")}
+        for path, page in pages.items()
+    }
+    followed = 0
+    for path, page in pages.items():
+        for link in page.select("article a[href]"):
+            address = urlsplit(link["href"])
+            if address.scheme:
+                continue
+            target = (
+                (path.parent / unquote(address.path)).resolve()
+                if address.path
+                else path.resolve()
+            )
+            assert target.exists(), (path, link["href"])
+            assert not address.fragment or unquote(address.fragment) in ids[target], (
+                path,
+                link["href"],
+            )
+            followed += 1
+    assert followed > 10
+
+
+def test_every_state_of_every_slider_has_its_picture(pages, built_book):
+    tables = [
+        script
+        for page in pages.values()
+        for script in page.select("figure.explore script")
+    ]
+    assert len(tables) >= 2
+    for table in tables:
+        for file, alt in json.loads(table.get_text())["states"]:
+            assert (built_book / "_static/explore" / file).stat().st_size > 0
+            assert alt
+
+
+def test_mathjax_is_shipped_with_its_fonts_and_licence(built_book):
+    folder = built_book / "_static/mathjax"
+    assert "Apache License" in (folder / "LICENSE").read_text("utf-8")
+    assert (folder / "tex-chtml.js").stat().st_size > 100_000
+    assert len(list((folder / "output/chtml/fonts/woff-v2").glob("*.woff"))) > 10

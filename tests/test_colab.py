@@ -1,0 +1,85 @@
+"""The stand-in for Colab: what ``make colab`` would not notice if its own parts were broken."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from lib.repository import Address
+
+HERE = Path(__file__).parent / "colab"
+run = SimpleNamespace(**runpy.run_path(str(HERE / "run.py"), run_name="run"))
+ADDRESS = Address("https://github.com/someone/a-course", "trunk")
+
+
+def git(*arguments: str, **options) -> str:
+    done = subprocess.run(
+        ["git", *arguments], check=True, capture_output=True, text=True, **options
+    )
+    return done.stdout.strip()
+
+
+def test_git_serves_the_last_commit_under_the_courses_address(tmp_path):
+    environment = run.colab_environment(tmp_path, ADDRESS)
+    served = git("ls-remote", ADDRESS.url, "refs/heads/trunk", env=environment)
+    assert served.split()[0] == git("-C", str(run.ROOT), "rev-parse", "HEAD")
+
+
+def test_the_notebook_finds_colab_and_not_the_course(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(run.ROOT))
+    environment = run.colab_environment(tmp_path, ADDRESS)
+    for module, found in (("google.colab", True), ("lib.masks", False)):
+        command = [
+            sys.executable,
+            "-S",
+            "-c",
+            f"import {module}",
+        ]  # -S: without what is installed here
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True
+        )
+        assert (done.returncode == 0) is found, module
+
+
+def executed(folder: Path, code: str) -> subprocess.CompletedProcess:
+    path = folder / "x.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(code, id="the-cell")]), path)
+    command = [sys.executable, HERE / "execute.py", path]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_notebook_that_runs_is_well(tmp_path):
+    assert executed(tmp_path, "1 + 1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("import os\nos._exit(1)", "died"),
+        ("explore = len\nexplore([])", "calls explore but shows no widget"),
+    ],
+)
+def test_a_failure_names_the_cell(tmp_path, code, said):
+    done = executed(tmp_path, code)
+    assert done.returncode != 0
+    assert "cell 'the-cell'" in done.stderr
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "course"),
+    [
+        ("masking-the-future @ git+https://github.com/a/b@0123", True),
+        ("masking-the-future==0.1.0", True),
+        ("masking-the-future-extras==1.0", False),
+        ("numpy==2.0.2", False),
+    ],
+)
+def test_the_course_is_told_from_other_packages(line, course):
+    assert run.is_course(line) is course

@@ -1,0 +1,346 @@
+"""The checks say what is wrong and never raise: `lib.grading.checks` and `lib.grading.feedback`."""
+
+import sys
+from html.parser import HTMLParser
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lib.grading import checks
+from lib.grading.checks import Answers, Student, check, mistake, rely_on, verdict
+from lib.numpy_attention import softmax
+
+X = np.array([3.0, 4.0])
+
+
+@pytest.fixture
+def exercise(monkeypatch):
+    """An exercise with two questions, whose answer `double` doubles its argument."""
+    module = ModuleType("lib.grading.references.exercise_90")
+    module.CHAPTER, module.POINTS = "90_doubling", {"90.1": 2, "90.2": 3}
+    module.double = lambda x: 2 * x
+    module.squared = mistake("double", "square", "You squared it.")(lambda x: x**2)
+    module.infinite = mistake("double", "division", "You divided by zero.")(
+        lambda x: x / 0
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(checks, "_solved", {})
+    return module
+
+
+def judged(
+    exercise,
+    answer,
+    *,
+    lib_counts=True,
+    question=lambda student: student.same("double", X),
+):
+    return verdict(
+        question, Student(Answers({"double": answer}), exercise, lib_counts=lib_counts)
+    )
+
+
+def sentence(exercise, answer, **options):
+    status, finding = judged(exercise, answer, **options)
+    assert status == "wrong"
+    return finding.why
+
+
+def test_a_right_answer_is_solved_and_a_stub_is_not_solved_yet(exercise):
+    assert judged(exercise, lambda x: x + x) == ("solved", None)
+    assert judged(exercise, lambda x: [6, 8]) == ("solved", None)
+    assert judged(exercise, lambda x: ...) == ("unsolved", None)
+    assert judged(exercise, ...) == ("unsolved", None)
+
+
+def test_a_wrong_answer_is_told_with_input_wanted_and_found(exercise):
+    status, finding = judged(exercise, lambda x: x + np.array([3, 1]))
+    assert status == "wrong"
+    assert (finding.asked, finding.wanted, finding.found) == (
+        "double(x=[3, 4])",
+        "[6, 8]",
+        "[6, 5]",
+    )
+    assert finding.why == "The numbers differ most at [1]: wanted 8, found 5."
+    assert finding.misconception == ""
+
+
+def test_a_known_mistake_is_named(exercise):
+    _, finding = judged(exercise, lambda x: x * x)
+    assert (finding.misconception, finding.why) == ("square", "You squared it.")
+    _, finding = judged(exercise, lambda x: x / 0)  # inf agrees with inf
+    assert finding.misconception == "division"
+
+
+class Hostile:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("not an array")
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+class Sudden(BaseException):
+    pass
+
+
+def raising(error):
+    def double(x):
+        raise error
+
+    return double
+
+
+def for_ever(x):
+    return for_ever(x)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (
+            raising(ValueError("the shapes differ")),
+            "`double` stopped with ValueError: the shapes differ",
+        ),
+        (raising(SystemExit(3)), "`double` calls sys.exit"),
+        (raising(Sudden("now")), "Sudden: now"),
+        (raising(Unprintable()), "Unprintable"),
+        (for_ever, "RecursionError"),
+        (lambda: 6, "takes 0 positional arguments but 1 was given"),
+        (lambda x: None, "`double` returned None"),
+        (lambda x: "six", "`double` returned a str, not a number"),
+        (lambda x: {6, 8}, "`double` returned a set, not a number"),
+        (lambda x: [[6], [8, 9]], "rows have different lengths"),
+        (lambda x: Hostile(), "RuntimeError: not an array"),
+        (lambda x: 2j * x, "an array of shape (2,) and type complex128, not a number"),
+        (lambda x: 12.0, "The shape is (); it should be (2,)."),
+        (lambda x: np.array([np.nan, 8]), "NaN, which is not a number"),
+        (lambda x: np.array([np.inf, 8]), "differ most at [0]: wanted 6, found inf"),
+        (7, "`double` should be a function, but it is an int"),
+        (None, "`double` should be a function, but it is a NoneType"),
+    ],
+)
+def test_whatever_the_learner_does_is_told_in_a_sentence(exercise, answer, says):
+    status, finding = judged(exercise, answer)
+    assert status == "wrong"
+    assert says in finding.why
+    assert finding.asked == "double(x=[3, 4])"
+
+
+def test_the_line_of_the_learners_function_is_shown(exercise):
+    assert "It happened here: `raise error`" in sentence(
+        exercise, raising(ValueError("no"))
+    )
+
+
+def test_only_the_users_interrupt_passes_through(exercise):
+    with pytest.raises(KeyboardInterrupt):
+        judged(exercise, raising(KeyboardInterrupt()))
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [({"doubel": abs}, "Did you rename it to `doubel`?"), ({}, "Did you run the cell")],
+)
+def test_a_missing_or_renamed_answer_is_told(exercise, names, says):
+    status, finding = verdict(
+        lambda student: student.same("double", X), Student(Answers(names), exercise)
+    )
+    assert status == "wrong"
+    assert says in finding.why
+
+
+def test_a_changed_argument_is_told_and_the_callers_array_stays(exercise):
+    def double(x):
+        x *= 2
+        return x
+
+    given = np.array([1.0, 2.0])
+    why = sentence(
+        exercise, double, question=lambda student: student.same("double", given)
+    )
+    assert "changed its argument number 1 in place" in why
+    assert given.tolist() == [1, 2]
+
+
+def test_a_call_of_lib_counts_only_where_it_may(exercise):
+    def double(x):
+        softmax(x)
+        return 2 * x
+
+    assert judged(exercise, double) == ("solved", None)
+    assert "calls the course's package `lib`" in sentence(
+        exercise, double, lib_counts=False
+    )
+    assert judged(exercise, lambda x: 2 * x, lib_counts=False) == ("solved", None)
+
+
+def test_values_are_checked_like_results(exercise):
+    def ask(value):
+        return judged(
+            exercise, value, question=lambda student: student.values("double", 2)
+        )
+
+    assert ask((X, np.ones((2, 2)))) == ("solved", None)
+    assert ask(...) == ("unsolved", None)
+    assert (
+        "should be a tuple of 2 arrays, but it is a list of 3" in ask([1, 2, 3])[1].why
+    )
+    assert "Part 2 of `double` is a str" in ask((1, "two"))[1].why
+
+
+def test_a_view_lets_several_answers_be_right(exercise):
+    def question(student):
+        student.same("double", X, view=np.ptp)
+
+    assert judged(exercise, lambda x: 2 * x + 100, question=question) == (
+        "solved",
+        None,
+    )
+    status, finding = judged(exercise, lambda x: 3 * x + 100, question=question)
+    assert (status, finding.asked) == ("wrong", "ptp of double(x=[3, 4])")
+    assert (finding.wanted, finding.found) == ("2", "3")
+
+
+def test_a_property_that_fails_is_told(exercise):
+    def question(student):
+        student.expect(
+            student.call("double", X)[0] > 5, "It is too small.", found="less than 5"
+        )
+
+    assert judged(exercise, lambda x: 2 * x, question=question) == ("solved", None)
+    status, finding = judged(exercise, lambda x: x, question=question)
+    assert (status, finding.why, finding.found) == (
+        "wrong",
+        "It is too small.",
+        "less than 5",
+    )
+
+
+def test_a_fault_of_the_check_is_not_blamed_on_the_learner(exercise):
+    status, finding = judged(exercise, abs, question=lambda student: 1 / 0)
+    assert status == "broken"
+    assert "ZeroDivisionError" in finding.why
+
+
+def test_large_arrays_are_described(exercise):
+    def question(student):
+        student.same("double", np.ones((30, 2)))
+
+    _, finding = judged(exercise, lambda x: 2 * x - np.eye(30, 2, 1), question=question)
+    assert finding.asked == "double(x=an array of shape (30, 2))"
+    assert finding.why == "The numbers differ most at [0, 1]: wanted 2, found 1."
+
+
+CELL = """
+@check("90.1", points=2, section="1 Doubling", hint=["Add it to itself.", "Or use <2 * x>."])
+def doubles(student):
+    student.same("double", X)
+"""
+HIDDEN = """
+@check("90.1", hidden=True)
+def doubles_large_numbers(student):
+    student.same("double", 1000 * X)
+"""
+
+
+def run_cell(source, **names):
+    """Run a check cell as a notebook would; the Result of its check."""
+    namespace = {"check": check, "X": X, **names}
+    exec(source, namespace)
+    return next(
+        value for value in namespace.values() if isinstance(value, checks.Result)
+    )
+
+
+def test_points_and_progress_follow_the_last_run(exercise, capsys):
+    first = run_cell(CELL, double=lambda x: ...)
+    assert (first.status, first.earned, first.progress) == ("unsolved", 0, (0, 5))
+    assert run_cell(CELL, double=lambda x: 2 * x).progress == (2, 5)
+    again = run_cell(CELL, double=lambda x: 2 * x)
+    assert (again.earned, again.progress) == (2, (2, 5))
+    shown = "✔ Solved · question 90.1 · 2 of 2 points\nExercise 90 ████████░░░░░░░░░░░░ 2 of 5 points"
+    assert shown in capsys.readouterr().out
+    assert run_cell(CELL, double=lambda x: 3 * x).progress == (0, 5)
+
+
+def test_a_hidden_check_can_only_take_points_away(exercise):
+    def up_to_a_hundred(x):
+        return np.minimum(2 * x, 100)
+
+    assert run_cell(HIDDEN, double=lambda x: 2 * x).progress == (0, 5)
+    assert run_cell(CELL, double=up_to_a_hundred).progress == (2, 5)
+    assert run_cell(HIDDEN, double=up_to_a_hundred).progress == (0, 5)
+
+
+def test_rely_on_gives_the_reference_until_the_question_is_solved(exercise, capsys):
+    assert rely_on("90.1", "double") is exercise.double
+    says = "Question 90.1 is not solved yet, so the reference answer stands in for double.\n"
+    assert capsys.readouterr().out == says
+
+    def own(x):
+        return x + x
+
+    run_cell(CELL, double=own)
+    capsys.readouterr()
+    assert rely_on("90.1", "double") is own
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("question", ["90.3", "91.1"])
+def test_an_unknown_question_says_what_to_do(exercise, question):
+    with pytest.raises(
+        LookupError, match=rf"'{question}' is not known .* `python -m lib exercises`"
+    ):
+        check(question)
+
+
+class Outline(HTMLParser):
+    """The opened tags, the depth of nested details, and every address that the page names."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.depth, self.deepest, self.addresses = [], 0, 0, []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [
+            value for name, value in attributes if name in ("src", "href")
+        ]
+        self.depth += tag == "details"
+        self.deepest = max(self.deepest, self.depth)
+
+    def handle_endtag(self, tag):
+        self.depth -= tag == "details"
+
+
+def test_the_page_form_escapes_unfolds_and_loads_nothing(exercise):
+    result = run_cell(CELL, double=raising(ValueError("<script>alert(1)</script>")))
+    page = result._repr_html_()
+    outline = Outline(page)
+    assert "script" not in outline.tags
+    assert "&lt;script&gt;" in page
+    assert outline.deepest == 2, "the second hint stands inside the first"
+    assert outline.depth == 0
+    assert outline.addresses == ["../notebooks/90_doubling.ipynb#1-Doubling"]
+    assert "✘ Not right yet" in page
+    assert result._repr_mimebundle_() == {"text/plain": repr(result), "text/html": page}
+
+
+def test_the_text_form_is_readable_alone(exercise):
+    assert repr(run_cell(CELL, double=lambda x: x * x)).splitlines() == [
+        "✘ Not right yet · question 90.1 · 0 of 2 points",
+        "  Asked:         double(x=[3, 4])",
+        "  Wanted:        [6, 8]",
+        "  Found:         [9, 16]",
+        "  Misconception: square",
+        "  Why:           You squared it.",
+        "  Read again:    chapter 90, section 1 Doubling",
+        "  Hint 1:        Add it to itself.",
+        "  Hint 2:        Or use <2 * x>.",
+        "Exercise 90 ░░░░░░░░░░░░░░░░░░░░ 0 of 5 points",
+    ]

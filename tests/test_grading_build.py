@@ -1,0 +1,312 @@
+"""The build makes exercises from solutions, and refuses what does not fit: `lib.grading.build`."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from lib.grading import build, checks
+
+ROOT = Path(__file__).resolve().parents[1]
+SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
+
+IMPORTS = (
+    "import math\n\nimport numpy as np\n\nfrom lib.grading.checks import check, mistake"
+)
+ANSWER = '''def double(x):
+    """Twice x."""
+    # BEGIN SOLUTION
+    result = 2 * x
+    return result
+    # END SOLUTION'''
+MISTAKE = '@mistake("double", "square", "You squared it.")\ndef squared(x):\n    return np.square(x)'
+CHECK = (
+    '@check("90.1", points=2)\ndef doubles(student):\n    student.same("double", 3.0)'
+)
+HIDDEN = '@check("90.1", hidden=True)\ndef doubles_more(student):\n    student.same("double", 4.0)'
+
+
+def solution(**replaced):
+    """A small solution notebook, in which the source of the named cells is replaced."""
+
+    def markdown(id, source, *tags):
+        return new_markdown_cell(
+            replaced.get(id, source), id=id, metadata={"tags": list(tags)}
+        )
+
+    def code(id, source, *tags):
+        return new_code_cell(
+            replaced.get(id, source), id=id, metadata={"tags": list(tags)}
+        )
+
+    return new_notebook(
+        cells=[
+            markdown(
+                "colab-badge",
+                "**[Open in Colab](https://x/solutions/90_doubling.ipynb)**",
+            ),
+            markdown(
+                "title", "# Exercise 90 (solutions)\n\nOne question, **2 points**."
+            ),
+            code("imports", IMPORTS),
+            markdown("question", "## 90.1 ★ Doubling · 2 points"),
+            code("answer", ANSWER),
+            markdown("note", "Because.", "solution-note"),
+            code("mistakes", MISTAKE, "mistakes"),
+            code("check", CHECK),
+            code("hidden", HIDDEN, "hidden-checks"),
+        ]
+    )
+
+
+def test_the_learner_gets_stubs_and_neither_notes_nor_hidden_checks():
+    exercise = build.exercise_from(solution())
+    assert [c.id for c in exercise.cells] == [
+        "colab-badge",
+        "title",
+        "imports",
+        "question",
+        "answer",
+        "check",
+    ]
+    sources = {cell.id: cell.source for cell in exercise.cells}
+    assert (
+        sources["answer"]
+        == 'def double(x):\n    """Twice x."""\n    return ...  # your answer here'
+    )
+    assert sources["title"].startswith("# Exercise 90\n")
+    assert "exercises/90_doubling.ipynb" in sources["colab-badge"]
+    assert build.exercise_from(solution()) == exercise
+
+
+def test_the_source_of_a_check_is_folded_for_the_learner_alone():
+    metadata = {c.id: c.metadata for c in build.exercise_from(solution()).cells}
+    assert metadata["check"]["jupyter"] == {"source_hidden": True}
+    assert metadata["check"]["tags"] == ["hide-input"]
+    assert "jupyter" not in metadata["answer"]
+    assert all("jupyter" not in cell.metadata for cell in solution().cells)
+
+
+def test_the_module_has_points_answers_and_mistakes():
+    source = build.references_from(solution(), "90_doubling")
+    assert source == build.references_from(solution(), "90_doubling")
+    assert "import math" not in source, "imports that nobody uses stay out"
+    assert "BEGIN SOLUTION" not in source
+    module = ModuleType("exercise_90")
+    exec(source, vars(module))
+    assert (module.CHAPTER, module.POINTS, module.double(4)) == (
+        "90_doubling",
+        {"90.1": 2},
+        8,
+    )
+    assert [known.name for known in checks.mistakes_of(module, "double")] == ["square"]
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        (["    a = 1", "    return a"], ["    return ...  # your answer here"]),
+        (
+            ["a = 1", "b = a", "a = b"],
+            ["a = ...  # your answer here", "b = ...  # your answer here"],
+        ),
+        (["    print(1)"], ["    ...  # your answer here"]),
+    ],
+)
+def test_a_stub_keeps_indentation_and_names(region, expected):
+    assert build.stub(region) == expected
+
+
+def test_a_sound_solution_has_no_problems():
+    assert build.problems(solution()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (
+            {"answer": ANSWER.replace("    # END SOLUTION", "")},
+            "cell answer: `# BEGIN SOLUTION` without `# END",
+        ),
+        (
+            {"answer": ANSWER.replace("# BEGIN SOLUTION", "")},
+            "cell answer: `# END SOLUTION` without `# BEGIN",
+        ),
+        (
+            {"answer": ANSWER.replace("# END", "# BEGIN")},
+            "cell answer: a second `# BEGIN SOLUTION`",
+        ),
+        (
+            {"answer": "# BEGIN SOLUTION\n\n# END SOLUTION"},
+            "cell answer: an empty solution region",
+        ),
+        (
+            {"answer": "# BEGIN SOLUTION\ndef f():\n    return 1\n# END SOLUTION"},
+            "around a whole function",
+        ),
+        (
+            {"answer": ANSWER.replace("2 * x", "2 *")},
+            "cell answer: a solution region that is not Python",
+        ),
+        (
+            {"check": CHECK.replace("points=2", "hidden=True")},
+            "cell check: a hidden check outside a cell tagged",
+        ),
+        ({"hidden": CHECK}, "cell hidden: a check without hidden=True"),
+        ({"check": "pass"}, "cell question: question 90.1 has 0 checks and 1 headings"),
+        (
+            {"check": f"{CHECK}\n\n\n{CHECK}"},
+            "cell question: question 90.1 has 2 checks",
+        ),
+        (
+            {"question": "## Doubling"},
+            "cell check: a check of question 90.1, which has no heading",
+        ),
+        (
+            {"question": "## 90.1 A · 2 points\n\n## 90.1 B · 2 points"},
+            "has 1 checks and 2 headings",
+        ),
+        (
+            {"check": CHECK.replace("=2", "=3")},
+            "cell check: the check of 90.1 gives 3 points, expected 2",
+        ),
+        (
+            {"title": "# Exercise 90\n\n**5 points**"},
+            "cell title: states 5 points, but the questions add up to 2",
+        ),
+        ({"title": "Exercise 90, 2 points"}, "no cell starts with a title"),
+    ],
+)
+def test_the_build_refuses_and_says_where(fault, says):
+    assert any(says in problem for problem in build.problems(solution(**fault)))
+
+
+def test_the_build_refuses_an_id_that_stands_twice():
+    twice = solution()
+    twice.cells[3].id = "title"
+    assert build.problems(twice) == ["cell title: this id stands 2 times"]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with the first real solution, its exercise and its module as they are committed."""
+    for path in (SOLUTIONS[0], *build.paths(SOLUTIONS[0].stem, ROOT)):
+        copied = tmp_path / path.relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def run_build(root, *, check):
+    return build.main(argparse.Namespace(check=check), root)
+
+
+EXERCISE, SOURCE = (
+    "exercises/01_weighted_values.ipynb",
+    "solutions/01_weighted_values.ipynb",
+)
+MODULE = "lib/grading/references/exercise_01.py"
+
+
+@pytest.mark.parametrize(
+    ("where", "before", "after", "says"),
+    [
+        (
+            EXERCISE,
+            "points=2",
+            "points=9",
+            f"{EXERCISE}, cell check-1-1: differs from {SOURCE}",
+        ),
+        (
+            EXERCISE,
+            '"check-1-1"',
+            '"check-x"',
+            f"{EXERCISE} has other cells than {SOURCE}",
+        ),
+        (
+            SOURCE,
+            "Write that sum",
+            "Write it",
+            f"{EXERCISE}, cell question-1-1: differs from {SOURCE}",
+        ),
+        (
+            SOURCE,
+            "# END SOLUTION",
+            "# END",
+            f"{SOURCE}, cell answer-1-1: `# BEGIN SOLUTION` without",
+        ),
+        (MODULE, "weights @ values", "values", f"{MODULE} differs from {SOURCE}"),
+    ],
+)
+def test_check_fails_when_something_is_out_of_sync(
+    project, capsys, where, before, after, says
+):
+    assert run_build(project, check=True) == 0
+    path = project / where
+    changed = path.read_text(encoding="utf-8").replace(before, after)
+    assert changed != path.read_text(encoding="utf-8")
+    path.write_text(changed, encoding="utf-8")
+    assert run_build(project, check=True) == 1
+    assert says in capsys.readouterr().out
+
+
+def test_check_fails_when_the_exercise_is_missing(project, capsys):
+    (project / EXERCISE).unlink()
+    assert run_build(project, check=True) == 1
+    assert f"{EXERCISE} does not exist" in capsys.readouterr().out
+
+
+def test_check_fails_for_an_exercise_without_a_source(project, capsys):
+    (project / EXERCISE).with_name("99_orphan.ipynb").write_text("{}")
+    assert run_build(project, check=True) == 1
+    assert (
+        "exercises/99_orphan.ipynb has no source in solutions/"
+        in capsys.readouterr().out
+    )
+
+
+def test_writing_gives_the_committed_files_to_the_byte(project):
+    written = [project / MODULE, project / EXERCISE]
+    committed = [path.read_bytes() for path in written]
+    for path in written:
+        path.unlink()
+    assert run_build(project, check=False) == 0
+    assert [path.read_bytes() for path in written] == committed
+
+
+def test_the_command_finds_the_course_in_sync():
+    command = [sys.executable, "-m", "lib", "exercises", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_every_section_named_is_a_heading_of_the_chapter(path):
+    chapter = nbformat.read(ROOT / "notebooks" / path.name, as_version=4)
+    lines = [
+        line
+        for c in chapter.cells
+        if c.cell_type == "markdown"
+        for line in c.source.splitlines()
+    ]
+    anchors = {
+        line.lstrip("#").strip().replace(" ", "-")
+        for line in lines
+        if line.startswith("#")
+    }
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    linked = {
+        part.split(")")[0] for part in text.split(f"../notebooks/{path.name}#")[1:]
+    }
+    named = {
+        line.split('"')[1].replace(" ", "-")
+        for line in text.splitlines()
+        if "    section=" in line
+    }
+    assert named
+    assert linked | named <= anchors

@@ -1,0 +1,15 @@
+"""The masks and the NumPy twin must not pull in PyTorch or the plotting library."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("module", ["lib", "lib.masks", "lib.numpy_attention"])
+def test_import_is_light(module):
+    program = f"import sys, {module}; print(sorted({{'torch', 'matplotlib', '{module}'}} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == str([module])
