@@ -4,24 +4,20 @@ import functools
 import re
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from slider_page import overflow
+from slider_page import drag_by_touch, overflow, shown
 
-LANDING, CHAPTER, MAP = (
-    "book/index.html",
-    "notebooks/01_weighted_values.html",
-    "book/map.html",
-)
-PAGES = (
-    LANDING,
-    CHAPTER,
-    MAP,
-    "book/notation.html",
-    "book/references.html",
-    "exercises/01_weighted_values.html",
-)
+ROOT = Path(__file__).parents[2]
+
+LANDING = "book/index.html"
+CHAPTER = "notebooks/01_weighted_values.html"
+MAP = "book/map.html"
+# Every page of the table of contents, those of later chapters too.
+CONTENTS = (ROOT / "book/_toc.yml").read_text(encoding="utf-8")
+PAGES = [f"{entry}.html" for entry in re.findall(r"(?:root|file): (\S+)", CONTENTS)]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -118,3 +114,31 @@ def test_no_script_complains(open_page, address):
         page.goto(f"{address}/{path}")
         page.wait_for_load_state("networkidle")
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in PAGES if p.startswith("notebooks/")] + [LANDING]
+)
+@pytest.mark.parametrize("place", ["server", "folder"])
+def test_a_finger_moves_every_slider(
+    open_page, address, built_book, phone, path, place
+):
+    """On a phone, with no kernel and no other site, from a server and straight from the folder."""
+    root = address if place == "server" else built_book.as_uri()
+    page = open_page(f"{root}/{path}", **phone)
+    figures = page.locator("figure.explore")
+    assert figures.count() > 0
+    for figure in figures.all():
+        for slider in figure.locator("input[type=range]").all():
+            last = int(slider.get_attribute("max"))
+            seen = []
+            for index in (0, last, last // 2):
+                drag_by_touch(page, slider, index)
+                expect(slider).to_have_value(str(index))
+                seen.append(shown(figure))
+            for now in seen:
+                assert now["width"] > 0
+                assert now["read-out"] == now["alt"]
+            # The two ends are two pictures, with two descriptions.
+            assert seen[0]["file"] != seen[1]["file"]
+            assert seen[0]["alt"] != seen[1]["alt"]

@@ -72,7 +72,7 @@ def opens_bold(node: nodes.Node | None) -> bool:
     if not isinstance(node, nodes.paragraph):
         return False
     # MyST puts an empty text before a paragraph that starts with markup.
-    while node.children and node.children[0].astext() == "":
+    while node.children and node.children[0] == "":
         del node[0]
     return bool(node.children) and isinstance(node.children[0], nodes.strong)
 
