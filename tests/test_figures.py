@@ -15,7 +15,7 @@ from strategies import repeatable
 
 from lib import figures
 from lib.examples import SENTENCE, W_K, W_Q, W_V, X
-from lib.masks import causal
+from lib.masks import causal, window
 from lib.numpy_attention import attention_weights
 
 V = X @ W_V
@@ -29,6 +29,14 @@ CALLS = {
     "attention_arcs": lambda: figures.attention_arcs(SENTENCE, WEIGHTS[RIVER], RIVER),
     "attention_flow": lambda: figures.attention_flow(),
     "attention_state": lambda: figures.attention_state(SENTENCE, V, *ROW, "a title"),
+    "leak_matrix": lambda: figures.leak_matrix(
+        np.array([[0.6, 0.4], [0.3, 0.7]]),
+        np.array([[True, False], [True, True]]),
+        "leaked mass: 0.400, 0.000; rows sum to 1",
+    ),
+    "mask_grid": lambda: figures.mask_grid(
+        {"causal": ALLOWED, "a window": (causal & window(3)).dense(8)}, labels=SENTENCE
+    ),
     "matrix": lambda: figures.matrix(
         WEIGHTS, rows=SENTENCE, columns=SENTENCE, allowed=ALLOWED, title="a title"
     ),
@@ -143,6 +151,26 @@ def test_the_flow_names_every_station():
     for station in ("query", "key", "value", "score", "weight", "output"):
         assert station in said
     assert len(CALLS["attention_flow"]().axes[0].texts) == 8 + 8  # boxes and arrows
+
+
+def test_a_mask_grid_fills_what_may_attend_and_hatches_the_rest():
+    mask = np.array([[True, False, False], [True, True, False]])
+    figure = figures.mask_grid({"one": mask, "two": ~mask})
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    for axes, allowed in zip(figure.axes, (mask, ~mask), strict=True):
+        for cell in axes.patches:
+            j, i = np.round(cell.get_center()).astype(int)
+            assert bool(cell.get_hatch()) != allowed[i, j]
+        assert len(axes.patches) == mask.size
+
+
+def test_a_leak_is_framed_and_named():
+    axes = CALLS["leak_matrix"]().axes[0]
+    (frame,) = axes.patches
+    assert tuple(np.round(frame.get_center(), 1)) == (1, 0)  # key 1 of query 0
+    words = [t.get_text() for t in axes.texts]
+    assert sorted(words) == ["0.300", "0.400", "0.600", "0.700", "leak"]
+    assert "leaked mass: 0.400" in axes.get_title()
 
 
 @repeatable
