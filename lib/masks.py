@@ -89,7 +89,14 @@ class Mask:
         if is_tensor(i) and i.numel() and j.numel():
             self._check_corners(i.min(), i.max(), j.min(), j.max())
         answer = self.read(i, j)
-        return bool(answer) if single and self.batch is None else answer
+        if single and self.batch is None:
+            return bool(answer)
+        # A rule that speaks of j alone has answered for one query.
+        shape = np.broadcast_shapes(tuple(i.shape), tuple(j.shape))
+        shape = shape if self.batch is None else (self.batch, *shape)
+        if is_tensor(answer):
+            return answer.expand(shape).clone()
+        return np.broadcast_to(answer, shape).copy()
 
     def dense(self, n_q: int, n_k: int | None = None) -> np.ndarray:
         """The mask as a boolean array of shape (n_q, n_k), or (batch, n_q, n_k); `n_k` defaults to `n_q`.
@@ -99,9 +106,7 @@ class Mask:
         """
         n_q, n_k = arguments.lengths(n_q, n_k)
         i = np.arange(n_q)[:, None] + self.first_query(n_q, n_k)
-        j = np.arange(n_k)[None, :]
-        shape = (n_q, n_k) if self.batch is None else (self.batch, n_q, n_k)
-        return np.broadcast_to(self.read(i, j), shape).copy()
+        return self.allowed(i, np.arange(n_k)[None, :])
 
     def first_query(self, n_q: int, n_k: int) -> int:
         """The position of query row 0 when `n_q` queries meet `n_k` keys (bottom-right alignment).
