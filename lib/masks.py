@@ -331,6 +331,7 @@ class prefix(Mask):
         return hash((prefix, self.size))
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class sink(prefix):
     """The first `size` keys, as attention sinks: j < size (Chapter 7; Xiao et al. 2023)."""
 
@@ -361,20 +362,9 @@ class document(Mask):
     ids: Any
 
     def __post_init__(self):
-        _set(
-            self,
-            ids=Table.checked(
-                "document",
-                self.ids,
-                "iu",
-                "integers of shape (n,) or (batch, n)",
-                (1, 2),
-            ),
-        )
-
-    @property
-    def batch(self):
-        return self.ids.array.shape[0] if self.ids.array.ndim == 2 else None
+        wanted = "integers of shape (n,) or (batch, n)"
+        table = Table.checked("document", self.ids, "iu", wanted, (1, 2))
+        _set(self, ids=table, batch=table.rows(2))
 
     def read(self, i, j, b=None):
         return self._at(i, b) == self._at(j, b)
@@ -398,22 +388,13 @@ class padding(Mask):
     ordered = False
 
     def __post_init__(self):
-        table = Table.checked(
-            "padding",
-            self.lengths,
-            "iu",
-            "one integer or integers of shape (batch,)",
-            (0, 1),
-        )
+        wanted = "one integer or integers of shape (batch,)"
+        table = Table.checked("padding", self.lengths, "iu", wanted, (0, 1))
         if table.array.size and table.array.min() < 0:
             raise ValueError(
                 f"padding: expected lengths of at least 0, got {table.array.min()}"
             )
-        _set(self, lengths=table)
-
-    @property
-    def batch(self):
-        return len(self.lengths.array) if self.lengths.array.ndim else None
+        _set(self, lengths=table, batch=table.rows(1))
 
     def read(self, i, j, b=None):
         lengths = self.lengths.like(j)
@@ -434,16 +415,9 @@ class explicit(Mask):
 
     def __post_init__(self):
         wanted = "booleans of shape (n_q, n_k) or (batch, n_q, n_k), as array.astype(bool) gives"
-        _set(self, table=Table.checked("explicit", self.table, "b", wanted, (2, 3)))
-
-    @property
-    def batch(self):
-        return self.table.array.shape[0] if self.table.array.ndim == 3 else None
-
-    @property
-    def starts(self):
-        n_q, n_k = self.table.array.shape[-2:]
-        return max(n_k - n_q, 0)
+        table = Table.checked("explicit", self.table, "b", wanted, (2, 3))
+        n_q, n_k = table.array.shape[-2:]
+        _set(self, table=table, batch=table.rows(3), starts=max(n_k - n_q, 0))
 
     def read(self, i, j, b=None):
         self.table.check_range("explicit, queries", -2, i, first=self.starts)

@@ -45,6 +45,10 @@ class Table:
             raise ValueError(f"{name}: expected {wanted}, got shape {array.shape}")
         return cls(array)
 
+    def rows(self, dimensions: int) -> int | None:
+        """How many rows of a batch it holds, if a batch of it has that many dimensions."""
+        return len(self.array) if self.array.ndim == dimensions else None
+
     def like(self, positions: Any) -> Any:
         """The table as an array of the kind of `positions`: NumPy's, or a tensor on the same device."""
         if not is_tensor(positions):

@@ -629,3 +629,217 @@ def test_masks_combine_with_masks_alone(kind):
         assert all(
             word in said for word in (f"{operator}:", "mask", kind, "explicit(")
         ), said
+
+
+PAIRS = "booleans of shape (n_q, n_k) or (batch, n_q, n_k)"
+ARGUMENTS = {
+    "offsets without 0": (
+        lambda: offsets({1, 4}),
+        ValueError,
+        ["offsets", "holds 0", "first row is empty", "{1, 4}"],
+    ),
+    "no offsets": (lambda: offsets([]), ValueError, ["offsets", "holds 0", "{}"]),
+    "negative offset": (
+        lambda: offsets({0, -2}),
+        ValueError,
+        ["offsets", "at least 0", "-2"],
+    ),
+    "half an offset": (
+        lambda: offsets({0, 1.5}),
+        TypeError,
+        ["offsets", "integer", "1.5 (float)"],
+    ),
+    "one offset": (lambda: offsets(4), TypeError, ["offsets", "set of integers", "4"]),
+    "text for offsets": (
+        lambda: offsets("04"),
+        TypeError,
+        ["offsets", "set of integers", "'04'"],
+    ),
+    "local, left": (lambda: local(-1, 0), ValueError, ["left", "at least 0", "-1"]),
+    "local, right": (lambda: local(0, -3), ValueError, ["right", "at least 0", "-3"]),
+    "local, half": (lambda: local(0.5, 0), TypeError, ["left", "integer", "0.5"]),
+    "local, bool": (lambda: local(0, True), TypeError, ["right", "integer", "True"]),
+    "strided": (lambda: strided(0), ValueError, ["stride", "at least 1", "0"]),
+    "strided, text": (lambda: strided("2"), TypeError, ["stride", "integer", "'2'"]),
+    "every, period": (lambda: every(0), ValueError, ["period", "at least 1", "0"]),
+    "every, remainder": (
+        lambda: every(3, 3),
+        ValueError,
+        ["remainder", "less than the period 3", "got 3"],
+    ),
+    "every, negative": (
+        lambda: every(3, -1),
+        ValueError,
+        ["remainder", "at least 0", "-1"],
+    ),
+    "every, half": (lambda: every(2.0), TypeError, ["period", "integer", "2.0"]),
+    "prefix": (lambda: prefix(-1), ValueError, ["size", "at least 0", "-1"]),
+    "sink": (lambda: sink(None), TypeError, ["size", "integer", "None"]),
+    "same_block": (lambda: same_block(0), ValueError, ["size", "at least 1", "0"]),
+    "block_causal": (lambda: block_causal(0), ValueError, ["size", "at least 1", "0"]),
+    "coarse, size": (
+        lambda: coarse(causal, -2),
+        ValueError,
+        ["size", "at least 1", "-2"],
+    ),
+    "coarse, operand": (
+        lambda: coarse(np.eye(2, dtype=bool), 2),
+        TypeError,
+        ["coarse:", "mask", "ndarray", "explicit(array)"],
+    ),
+    "shift back": (
+        lambda: causal.shift(-1),
+        ValueError,
+        ["positions", "at least 0", "-1"],
+    ),
+    "half a shift": (
+        lambda: causal.shift(0.5),
+        TypeError,
+        ["positions", "integer", "0.5"],
+    ),
+    "document, floats": (
+        lambda: document([0.0, 1.0]),
+        TypeError,
+        ["document", "integers of shape (n,) or (batch, n)", "float64"],
+    ),
+    "document, booleans": (
+        lambda: document(torch.tensor([True])),
+        TypeError,
+        ["document", "integers", "bool"],
+    ),
+    "document, words": (
+        lambda: document(["a", "b"]),
+        TypeError,
+        ["document", "integers", "<U1"],
+    ),
+    "document, one number": (
+        lambda: document(3),
+        ValueError,
+        ["document", "(n,) or (batch, n)", "shape ()"],
+    ),
+    "document, three axes": (
+        lambda: document(np.zeros((2, 3, 4), dtype=int)),
+        ValueError,
+        ["document", "(n,) or (batch, n)", "(2, 3, 4)"],
+    ),
+    "document, ragged": (
+        lambda: document([[0, 1], [0]]),
+        ValueError,
+        ["document", "(n,) or (batch, n)", "inhomogeneous"],
+    ),
+    "padding, negative": (
+        lambda: padding([3, -1]),
+        ValueError,
+        ["padding", "at least 0", "-1"],
+    ),
+    "padding, floats": (
+        lambda: padding(np.array([1.0])),
+        TypeError,
+        ["padding", "one integer or integers of shape (batch,)", "float64"],
+    ),
+    "padding, bool": (lambda: padding(True), TypeError, ["padding", "integer", "bool"]),
+    "padding, a mask of booleans": (
+        lambda: padding([[1, 1, 0]]),
+        ValueError,
+        ["padding", "(batch,)", "(1, 3)"],
+    ),
+    "explicit, numbers": (
+        lambda: explicit([[1, 0], [1, 1]]),
+        TypeError,
+        ["explicit", PAIRS, "astype(bool)", "int64"],
+    ),
+    "explicit, additive": (
+        lambda: explicit(torch.zeros(2, 2)),
+        TypeError,
+        ["explicit", PAIRS, "float32"],
+    ),
+    "explicit, one axis": (
+        lambda: explicit([True, False]),
+        ValueError,
+        ["explicit", PAIRS, "(2,)"],
+    ),
+    "explicit, four axes": (
+        lambda: explicit(np.ones((1, 1, 2, 2), dtype=bool)),
+        ValueError,
+        ["explicit", PAIRS, "(1, 1, 2, 2)"],
+    ),
+    "show of a batch": (
+        lambda: (causal & padding([1, 2])).show(3),
+        ValueError,
+        ["show", "without a batch", "2 rows", "padding([1, 2])"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_a_mask_says_what_it_cannot_be_made_of(case):
+    call, error, words = ARGUMENTS[case]
+    said = message(error, call)
+    assert all(word in said for word in words), said
+
+
+WIDE = explicit(np.ones((3, 5), dtype=bool))
+TOO_SHORT = {
+    "document": (document([0, 0, 1]), 4, ["document", "3 positions", "0 to 3"]),
+    "document of a batch": (
+        causal | document([[0, 1], [1, 1]]),
+        3,
+        ["document", "2 positions", "0 to 2"],
+    ),
+    "rows": (
+        explicit(np.ones((4, 3), dtype=bool)) & causal,
+        5,
+        ["explicit, queries", "4 positions", "0 to 4"],
+    ),
+    "columns": (
+        coarse(explicit(np.ones((6, 3), dtype=bool)), 2),
+        8,
+        ["explicit, keys", "3 positions", "0 to 3"],
+    ),
+    "rows that are not there": (
+        WIDE,
+        5,
+        ["explicit, queries", "3 positions, counted from 2", "0 to 4"],
+    ),
+    "shifted beyond": (WIDE.shift(3), 3, ["3 positions, counted from 2", "3 to 5"]),
+}
+
+
+@pytest.mark.parametrize("case", TOO_SHORT)
+def test_a_table_that_is_too_short_is_named(case):
+    mask, n, words = TOO_SHORT[case]
+    x = torch.zeros(2, 1, n, 3)
+    for use in (
+        lambda: mask.dense(n),
+        lambda: mask.allowed(np.arange(n)[:, None], np.arange(n)),
+        lambda: mask.allowed(torch.arange(n)[:, None], torch.arange(n)),
+        lambda: torch_attention.attention(x, x, x, mask),
+    ):
+        said = message(ValueError, use)
+        assert all(word in said for word in words), said
+
+
+def test_an_array_of_the_last_rows_is_read_where_it_has_rows():
+    """Torch would count a negative row from the end, and answer for a pair that nobody described."""
+    rows = np.array([[1, 0, 0, 1, 0], [0, 1, 1, 0, 1], [1, 1, 0, 0, 0]], dtype=bool)
+    for arange in (np.arange, torch.arange):
+        allowed = explicit(rows).allowed(arange(2, 5)[:, None], arange(5))
+        np.testing.assert_array_equal(allowed, rows)
+    for i in (0, 1, torch.tensor(0), torch.tensor([4, 1])):
+        said = message(ValueError, lambda i=i: explicit(rows).allowed(i, 0))
+        assert "counted from 2" in said
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        *(offsets({0}), strided(2), every(2), local(1, 1), prefix(2), sink(2)),
+        *(same_block(2), block_causal(2), document([0, 1, 1])),
+        *(full & ~causal, padding(2) & causal, explicit([[True]]) | window(1)),
+        *(Mask(lambda i, j: j < 2), coarse(causal, 2), causal.shift(1)),
+    ],
+    ids=named,
+)
+def test_more_queries_than_keys_are_refused_by_every_mask_of_order(mask):
+    said = message(ValueError, lambda: mask.dense(3, 2))
+    assert all(word in said for word in ("n_q=3", "n_k=2", repr(mask), "n_k >= n_q"))
