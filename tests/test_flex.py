@@ -16,6 +16,7 @@ from torch.nn.attention.flex_attention import (
 from lib.masks import (
     Mask,
     causal,
+    coarse,
     document,
     explicit,
     padding,
@@ -130,8 +131,11 @@ def test_numbers_beyond_32_bits_survive_the_positions_of_flex():
 def test_an_array_of_the_last_rows_must_be_shifted():
     """FlexAttention counts queries from 0, where such an array has no row."""
     mask = causal & explicit(np.ones((3, 5), dtype=bool))
-    for wrong in (mask, mask.shift(1), ~mask, causal | mask):
+    blocks = coarse(mask, 2)
+    for wrong in (mask, mask.shift(1), ~mask, causal | mask, blocks, blocks.shift(3)):
         with pytest.raises(ValueError, match=r"mask\.shift\(n_k - n_q\)"):
             create_block_mask(wrong, None, None, 3, 5, device="cpu")
+    pairs = create_mask(blocks.shift(4), None, None, 6, 10, device="cpu")[0, 0]
+    assert pairs.tolist() == blocks.dense(6, 10).tolist()
     pairs = create_mask(mask.shift(2), None, None, 3, 5, device="cpu")[0, 0]
     assert pairs.tolist() == mask.dense(3, 5).tolist()
