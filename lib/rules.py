@@ -73,8 +73,6 @@ class Symbol:
     """An expression in i and j that grows by each operator applied to it."""
 
     __hash__ = None
-    # NumPy's numbers leave the operation to the symbol.
-    __array_ufunc__ = None
 
     def __init__(self, tree: Tree):
         self.tree = tree
