@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from lib import rules
+from lib import arguments, rules
 from lib.tables import Table, is_tensor
 
 
@@ -43,6 +43,8 @@ class Mask:
     ordered = True
     # How many rows of a batch the mask tells apart; None where all rows have the same mask.
     batch: int | None = None
+    # The first query the mask knows: 0, but for an array that describes the last rows only.
+    starts = 0
     # How tightly the expression binds when it is printed: ~ before & before |.
     binding = 3
     # NumPy arrays leave & and | to the mask, which says what to do, instead of trying cell by cell.
@@ -65,7 +67,14 @@ class Mask:
         With more keys than queries, pass ``mask.shift(n_k - n_q)``: FlexAttention counts the queries
         from 0 (Dong et al. 2024).
         """
-        return self.read(q_idx, kv_idx, b)
+        if self.starts:
+            raise ValueError(
+                f"mask: its first query stands at position {self.starts} and FlexAttention counts queries from 0; "
+                f"give it mask.shift(n_k - n_q), here mask.shift({self.starts})"
+            )
+        # Of Python's own True, ~ would make −2.
+        i, j = (np.int64(x) if isinstance(x, int) else x for x in (q_idx, kv_idx))
+        return self.read(i, j, b)
 
     def allowed(self, i: Any, j: Any) -> Any:
         """May query `i` read key `j`?
@@ -76,9 +85,18 @@ class Mask:
         Raises TypeError for positions that are not integers, ValueError for negative ones.
         """
         single = isinstance(i, int | np.integer) and isinstance(j, int | np.integer)
-        i, j = _positions(i, j)
+        i, j = arguments.positions(i, j)
+        if is_tensor(i) and i.numel() and j.numel():
+            self._check_corners(i.min(), i.max(), j.min(), j.max())
         answer = self.read(i, j)
-        return bool(answer) if single and self.batch is None else answer
+        if single and self.batch is None:
+            return bool(answer)
+        # A rule that speaks of j alone has answered for one query.
+        shape = np.broadcast_shapes(tuple(i.shape), tuple(j.shape))
+        shape = shape if self.batch is None else (self.batch, *shape)
+        if is_tensor(answer):
+            return answer.expand(shape).clone()
+        return np.broadcast_to(answer, shape).copy()
 
     def dense(self, n_q: int, n_k: int | None = None) -> np.ndarray:
         """The mask as a boolean array of shape (n_q, n_k), or (batch, n_q, n_k); `n_k` defaults to `n_q`.
@@ -86,11 +104,9 @@ class Mask:
         With n_k > n_q the queries are the **last** n_q positions, as in decoding with a KV cache.
         n_q > n_k is refused for every mask that speaks of order.
         """
-        n_q, n_k = _lengths(n_q, n_k)
+        n_q, n_k = arguments.lengths(n_q, n_k)
         i = np.arange(n_q)[:, None] + self.first_query(n_q, n_k)
-        j = np.arange(n_k)[None, :]
-        shape = (n_q, n_k) if self.batch is None else (self.batch, n_q, n_k)
-        return np.broadcast_to(self.read(i, j), shape).copy()
+        return self.allowed(i, np.arange(n_k)[None, :])
 
     def first_query(self, n_q: int, n_k: int) -> int:
         """The position of query row 0 when `n_q` queries meet `n_k` keys (bottom-right alignment).
@@ -103,17 +119,19 @@ class Mask:
                 f"queries must be the last n_q of the n_k positions; give n_k >= n_q"
             )
         first = max(n_k - n_q, 0)
-        if n_q and n_k:  # a table that is too short shows at the corners
-            self.read(
-                np.array([first, first + n_q - 1])[:, None],
-                np.array([0, n_k - 1])[None, :],
-            )
+        if n_q and n_k:
+            self._check_corners(first, first + n_q - 1, 0, n_k - 1)
         return first
+
+    def _check_corners(self, first_i: Any, last_i: Any, first_j: Any, last_j: Any):
+        """A table that is too short for these positions shows, and raises, at the corners."""
+        i, j = [int(first_i), int(last_i)], [int(first_j), int(last_j)]
+        self.read(np.array(i)[:, None], np.array(j)[None, :])
 
     def shift(self, positions: int) -> "Mask":
         """The mask for queries that stand `positions` further on: i becomes i + positions."""
-        positions = _integer("positions", positions, at_least=0)
-        return Shift(self, positions) if positions else self
+        shifted = Shift(self, positions)
+        return shifted if shifted.positions else self
 
     def show(self, n_q: int, n_k: int | None = None) -> str:
         """The mask as lines of ■ (may attend) and ⬚, one line per query."""
@@ -134,17 +152,20 @@ class Mask:
     def from_json(text: str) -> "Mask":
         """The mask that `to_json` wrote. Raises ValueError for anything else."""
         try:
-            return _from_plain(json.loads(text))
-        except (TypeError, KeyError) as problem:
+            mask = _from_plain(json.loads(text))
+            if not isinstance(mask, Mask):
+                raise TypeError(f"got {mask!r}")
+            return mask
+        except (TypeError, ValueError, RecursionError) as problem:
             raise ValueError(
                 f"text: expected a mask as to_json writes it; {problem}"
             ) from problem
 
     def __and__(self, other: "Mask") -> "Mask":
-        return And(self, _operand("&", other))
+        return And(self, other)
 
     def __or__(self, other: "Mask") -> "Mask":
-        return Or(self, _operand("|", other))
+        return Or(self, other)
 
     # Python asks the right-hand mask only where the left-hand side is no mask: the same message then.
     __rand__ = __and__
@@ -205,7 +226,7 @@ class window(Mask):
     size: int
 
     def __post_init__(self):
-        _set(self, size=_integer("size", self.size, at_least=1))
+        _set(self, size=arguments.integer("size", self.size, at_least=1))
 
     def rule(self, i, j):
         return (i - j < self.size) & (j - i < self.size)
@@ -224,8 +245,8 @@ class local(Mask):
     def __post_init__(self):
         _set(
             self,
-            left=_integer("left", self.left, at_least=0),
-            right=_integer("right", self.right, at_least=0),
+            left=arguments.integer("left", self.left, at_least=0),
+            right=arguments.integer("right", self.right, at_least=0),
         )
 
     def rule(self, i, j):
@@ -242,12 +263,7 @@ class offsets(Mask):
     distances: Iterable[int]
 
     def __post_init__(self):
-        distances = sorted(
-            {
-                _integer("offsets", s, at_least=0)
-                for s in _iterable("offsets", self.distances)
-            }
-        )
+        distances = sorted(arguments.integers("offsets", self.distances, at_least=0))
         if 0 not in distances:
             raise ValueError(
                 f"offsets: expected a set that holds 0, else the first row is empty; got {{{_listed(distances)}}}"
@@ -270,7 +286,7 @@ class strided(Mask):
     stride: int
 
     def __post_init__(self):
-        _set(self, stride=_integer("stride", self.stride, at_least=1))
+        _set(self, stride=arguments.integer("stride", self.stride, at_least=1))
 
     def rule(self, i, j):
         return (i - j) % self.stride == 0
@@ -284,8 +300,8 @@ class every(Mask):
     remainder: int = 0
 
     def __post_init__(self):
-        period = _integer("period", self.period, at_least=1)
-        remainder = _integer("remainder", self.remainder, at_least=0)
+        period = arguments.integer("period", self.period, at_least=1)
+        remainder = arguments.integer("remainder", self.remainder, at_least=0)
         if remainder >= period:
             raise ValueError(
                 f"remainder: expected less than the period {period}, got {remainder}"
@@ -303,7 +319,7 @@ class prefix(Mask):
     size: int
 
     def __post_init__(self):
-        _set(self, size=_integer("size", self.size, at_least=0))
+        _set(self, size=arguments.integer("size", self.size, at_least=0))
 
     def rule(self, i, j):
         return j < self.size
@@ -315,6 +331,7 @@ class prefix(Mask):
         return hash((prefix, self.size))
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class sink(prefix):
     """The first `size` keys, as attention sinks: j < size (Chapter 7; Xiao et al. 2023)."""
 
@@ -326,39 +343,10 @@ class same_block(Mask):
     size: int
 
     def __post_init__(self):
-        _set(self, size=_integer("size", self.size, at_least=1))
+        _set(self, size=arguments.integer("size", self.size, at_least=1))
 
     def rule(self, i, j):
         return i // self.size == j // self.size
-
-
-@_mask
-class coarse(Mask):
-    """A mask applied to blocks instead of tokens: i // size and j // size take the place of i and j."""
-
-    operand: Mask
-    size: int
-
-    def __post_init__(self):
-        _operand("coarse", self.operand)
-        _set(self, size=_integer("size", self.size, at_least=1))
-
-    ordered = property(lambda self: self.operand.ordered)
-    batch = property(lambda self: self.operand.batch)
-
-    def read(self, i, j, b=None):
-        return self.operand.read(i // self.size, j // self.size, b)
-
-    rule = read
-
-
-def block_causal(size: int) -> Mask:
-    """**Not** token-causal: a query reads its own block to the end, and the blocks before it.
-
-    ⌊i/size⌋ ≥ ⌊j/size⌋, document 004's block mask; right only where whole blocks are generated at once
-    (Chapter 7).
-    """
-    return coarse(causal, size)
 
 
 # Rules that look something up.
@@ -374,25 +362,12 @@ class document(Mask):
     ids: Any
 
     def __post_init__(self):
-        _set(
-            self,
-            ids=_table(
-                "document",
-                self.ids,
-                "iu",
-                "integers of shape (n,) or (batch, n)",
-                (1, 2),
-            ),
-        )
-
-    @property
-    def batch(self):
-        return self.ids.array.shape[0] if self.ids.array.ndim == 2 else None
+        wanted = "integers of shape (n,) or (batch, n)"
+        table = Table.checked("document", self.ids, "iu", wanted, (1, 2))
+        _set(self, ids=table, batch=table.rows(2))
 
     def read(self, i, j, b=None):
         return self._at(i, b) == self._at(j, b)
-
-    rule = read
 
     def _at(self, positions, b):
         self.ids.check_range("document", -1, positions)
@@ -413,30 +388,19 @@ class padding(Mask):
     ordered = False
 
     def __post_init__(self):
-        table = _table(
-            "padding",
-            self.lengths,
-            "iu",
-            "one integer or integers of shape (batch,)",
-            (0, 1),
-        )
+        wanted = "one integer or integers of shape (batch,)"
+        table = Table.checked("padding", self.lengths, "iu", wanted, (0, 1))
         if table.array.size and table.array.min() < 0:
             raise ValueError(
                 f"padding: expected lengths of at least 0, got {table.array.min()}"
             )
-        _set(self, lengths=table)
-
-    @property
-    def batch(self):
-        return len(self.lengths.array) if self.lengths.array.ndim else None
+        _set(self, lengths=table, batch=table.rows(1))
 
     def read(self, i, j, b=None):
         lengths = self.lengths.like(j)
         if self.batch is not None:
             lengths = lengths.reshape(-1, *(1,) * j.ndim) if b is None else lengths[b]
         return j < lengths
-
-    rule = read
 
 
 @_mask
@@ -450,107 +414,139 @@ class explicit(Mask):
     ordered = False
 
     def __post_init__(self):
-        wanted = "booleans of shape (n_q, n_k) or (batch, n_q, n_k)"
-        _set(self, table=_table("explicit", self.table, "b", wanted, (2, 3)))
-
-    @property
-    def batch(self):
-        return self.table.array.shape[0] if self.table.array.ndim == 3 else None
+        wanted = "booleans of shape (n_q, n_k) or (batch, n_q, n_k), as array.astype(bool) gives"
+        table = Table.checked("explicit", self.table, "b", wanted, (2, 3))
+        n_q, n_k = table.array.shape[-2:]
+        _set(self, table=table, batch=table.rows(3), starts=max(n_k - n_q, 0))
 
     def read(self, i, j, b=None):
-        n_q, n_k = self.table.array.shape[-2:]
-        i = i - max(n_k - n_q, 0)
-        self.table.check_range("explicit", -2, i)
-        self.table.check_range("explicit", -1, j)
+        self.table.check_range("explicit, queries", -2, i, first=self.starts)
+        self.table.check_range("explicit, keys", -1, j)
+        i = i - self.starts
         table = self.table.like(i)
         if self.batch is None:
             return table[i, j]
         return table[:, i, j] if b is None else table[b, i, j]
 
-    rule = read
-
 
 # Masks made of masks.
 
 
+class Composite(Mask):
+    """A mask made of masks. It speaks of order if one of them does, and has their batch."""
+
+    symbol: str
+
+    def __post_init__(self):
+        operands = [getattr(self, f.name) for f in fields(self) if f.type is Mask]
+        for operand in operands:
+            if not isinstance(operand, Mask):
+                raise TypeError(
+                    f"{self.symbol}: expected a mask, got {type(operand).__name__}; "
+                    f"to use a boolean array, make it a mask: explicit(array)"
+                )
+        batches = {operand.batch for operand in operands} - {None}
+        if len(batches) > 1:
+            left, right = (operand.batch for operand in operands)
+            raise ValueError(
+                f"batch: expected masks for one batch, got {left} and {right} rows in {self!r}"
+            )
+        _set(
+            self,
+            ordered=any(operand.ordered for operand in operands),
+            batch=batches.pop() if batches else None,
+            starts=max(operand.starts for operand in operands),
+        )
+
+
 @_mask
-class And(Mask):
+class coarse(Composite):
+    """A mask applied to blocks instead of tokens: i // size and j // size take the place of i and j."""
+
+    operand: Mask
+    size: int
+    symbol = "coarse"
+
+    def __post_init__(self):
+        super().__post_init__()
+        size = arguments.integer("size", self.size, at_least=1)
+        _set(self, size=size, starts=self.operand.starts * size)
+
+    def read(self, i, j, b=None):
+        return self.operand.read(i // self.size, j // self.size, b)
+
+
+def block_causal(size: int) -> Mask:
+    """**Not** token-causal: a query reads its own block to the end, and the blocks before it.
+
+    ⌊i/size⌋ ≥ ⌊j/size⌋, document 004's block mask; right only where whole blocks are generated at once
+    (Chapter 7).
+    """
+    return coarse(causal, size)
+
+
+@_mask
+class And(Composite):
     """Both masks allow the pair."""
 
     left: Mask
     right: Mask
+    symbol = "&"
     binding = 2
-
-    def __post_init__(self):
-        _common_batch(self)
-
-    ordered = property(lambda self: self.left.ordered or self.right.ordered)
-    batch = property(lambda self: _common_batch(self))
 
     def read(self, i, j, b=None):
         return self.left.read(i, j, b) & self.right.read(i, j, b)
 
-    rule = read
-
     def __repr__(self):
-        return _infix(self, "&")
+        return _infix(self)
 
 
 @_mask
-class Or(Mask):
+class Or(Composite):
     """At least one of the masks allows the pair."""
 
     left: Mask
     right: Mask
+    symbol = "|"
     binding = 1
-
-    def __post_init__(self):
-        _common_batch(self)
-
-    ordered = property(lambda self: self.left.ordered or self.right.ordered)
-    batch = property(lambda self: _common_batch(self))
 
     def read(self, i, j, b=None):
         return self.left.read(i, j, b) | self.right.read(i, j, b)
 
-    rule = read
-
     def __repr__(self):
-        return _infix(self, "|")
+        return _infix(self)
 
 
 @_mask
-class Not(Mask):
+class Not(Composite):
     """The mask does not allow the pair."""
 
     operand: Mask
-
-    ordered = property(lambda self: self.operand.ordered)
-    batch = property(lambda self: self.operand.batch)
+    symbol = "~"
 
     def read(self, i, j, b=None):
         return ~self.operand.read(i, j, b)
-
-    rule = read
 
     def __repr__(self):
         return f"~{_bracketed(self.operand, 3)}"
 
 
 @_mask
-class Shift(Mask):
+class Shift(Composite):
     """The mask for queries that stand further on; made by `Mask.shift`."""
 
     operand: Mask
     positions: int
+    symbol = "shift"
 
-    ordered = property(lambda self: self.operand.ordered)
-    batch = property(lambda self: self.operand.batch)
+    def __post_init__(self):
+        super().__post_init__()
+        positions = arguments.integer("positions", self.positions, at_least=0)
+        starts = max(self.operand.starts - positions, 0)
+        _set(self, positions=positions, starts=starts)
 
     def read(self, i, j, b=None):
         return self.operand.read(i + self.positions, j, b)
-
-    rule = read
 
     def __repr__(self):
         return f"{_bracketed(self.operand, 4 if isinstance(self.operand, Not) else 3)}.shift({self.positions})"
@@ -563,10 +559,10 @@ class Rule(Mask):
     expression: Callable[[Any, Any], Any] | rules.Tree
 
     def __post_init__(self):
-        given = self.expression
+        rule = self.expression
         _set(
             self,
-            expression=rules.trace(given) if callable(given) else rules.check(given),
+            expression=rules.trace(rule) if callable(rule) else rules.check(rule),
         )
 
     def rule(self, i, j):
@@ -615,7 +611,7 @@ def _from_plain(value):
     }
     if value.get("mask") not in KINDS:
         raise ValueError(
-            f"text: expected one of {', '.join(KINDS)} as mask, got {value.get('mask')!r}"
+            f"its key mask is {value.get('mask')!r}, and none of {', '.join(KINDS)}"
         )
     return KINDS[value["mask"]](**arguments)
 
@@ -626,27 +622,9 @@ def _set(mask, **checked):
         object.__setattr__(mask, name, value)
 
 
-def _operand(operator, value):
-    if not isinstance(value, Mask):
-        raise TypeError(
-            f"{operator}: expected a mask on either side, got {type(value).__name__}; "
-            f"to combine a mask with a boolean array, make the array a mask: explicit(array)"
-        )
-    return value
-
-
-def _common_batch(pair):
-    left, right = pair.left.batch, pair.right.batch
-    if left is not None and right is not None and left != right:
-        raise ValueError(
-            f"batch: expected masks for one batch, got {left} and {right} rows in {pair!r}"
-        )
-    return right if left is None else left
-
-
-def _infix(mask, operator):
+def _infix(mask):
     # The operators associate to the left, so a right operand that binds equally needs brackets.
-    return f"{_bracketed(mask.left, mask.binding)} {operator} {_bracketed(mask.right, mask.binding + 1)}"
+    return f"{_bracketed(mask.left, mask.binding)} {mask.symbol} {_bracketed(mask.right, mask.binding + 1)}"
 
 
 def _bracketed(mask, binding):
@@ -655,60 +633,3 @@ def _bracketed(mask, binding):
 
 def _listed(values):
     return ", ".join(map(str, values))
-
-
-def _integer(name, value, at_least):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(
-            f"{name}: expected an integer, got {value!r} ({type(value).__name__})"
-        )
-    if value < at_least:
-        raise ValueError(f"{name}: expected at least {at_least}, got {value}")
-    return int(value)
-
-
-def _iterable(name, values):
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(
-            f"{name}: expected a set of integers, such as {{0, 4}}; got {values!r}"
-        )
-    return values
-
-
-def _table(name, values, kinds, wanted, dimensions):
-    if isinstance(values, Table):
-        return values
-    array = np.asarray(values.cpu() if is_tensor(values) else values)
-    if array.dtype.kind not in kinds:
-        raise TypeError(f"{name}: expected {wanted}, got {array.dtype}")
-    if array.ndim not in dimensions:
-        raise ValueError(f"{name}: expected {wanted}, got shape {array.shape}")
-    return Table(array)
-
-
-def _lengths(n_q, n_k):
-    n_q = _integer("n_q", n_q, at_least=0)
-    return n_q, n_q if n_k is None else _integer("n_k", n_k, at_least=0)
-
-
-def _positions(i, j):
-    """`i` and `j` as int64 arrays of one kind: tensors on one device if either is a tensor, else NumPy."""
-    i, j = _index_array("i", i), _index_array("j", j)
-    tensor = next((x for x in (i, j) if is_tensor(x)), None)
-    if tensor is None:
-        return i, j
-    return tuple(x if is_tensor(x) else tensor.new_tensor(x) for x in (i, j))
-
-
-def _index_array(name, values):
-    array = values if is_tensor(values) else np.asarray(values)
-    integers = str(array.dtype).removeprefix("torch.").startswith(("int", "uint"))
-    if not integers and 0 not in array.shape:  # an empty list has no kind of its own
-        raise TypeError(f"{name}: expected integer positions, got {array.dtype}")
-    # int64 throughout: the difference of two unsigned positions would wrap around.
-    positions = array.long() if is_tensor(array) else array.astype(np.int64)
-    if 0 not in positions.shape and positions.min() < 0:
-        raise ValueError(
-            f"{name}: expected positions that count from 0, got {positions.min().item()}"
-        )
-    return positions

@@ -9,6 +9,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 Tree = int | str | tuple
 
 ARITHMETIC = {
@@ -51,11 +53,18 @@ def text(tree: Tree) -> str:
 
 
 def check(tree: Any) -> Tree:
-    """`tree` as it came from JSON, with lists made tuples; raises ValueError if it is not a condition."""
+    """`tree` as it came from JSON, with lists made tuples.
+
+    Raises TypeError if it is no tree at all, ValueError if it is not a condition.
+    """
+    if not isinstance(tree, list | tuple):
+        raise TypeError(
+            f"rule: expected a function, such as lambda i, j: j <= i; got {tree!r}"
+        )
     tree = _tuples(tree)
     if not _is_condition(tree):
         raise ValueError(
-            f"expression: expected a condition on i and j, got {tree!r}; {ADVICE}"
+            f"rule: expected a condition on i and j, got {tree!r}; {ADVICE}"
         )
     return tree
 
@@ -113,11 +122,27 @@ class Symbol:
     def __and__(self, other):
         return combine("&", self, other)
 
+    def __rand__(self, other):
+        return combine("&", other, self)
+
     def __or__(self, other):
         return combine("|", self, other)
 
+    def __ror__(self, other):
+        return combine("|", other, self)
+
     def __invert__(self):
         return combine("~", self)
+
+    def _no_rule(self, *others):
+        raise TypeError(
+            f"rule: `{text(self.tree)}` meets an operation that a rule cannot record; {ADVICE}; "
+            f"for example, write abs(i - j) < w as (i - j < w) & (j - i < w)"
+        )
+
+    __abs__ = __neg__ = __pos__ = __index__ = __float__ = _no_rule
+    __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _no_rule
+    __xor__ = __rxor__ = __rfloordiv__ = __rmod__ = _no_rule
 
 
 def combine(name: str, *operands: Any) -> Symbol:
@@ -133,36 +158,38 @@ def combine(name: str, *operands: Any) -> Symbol:
 def _tree(operand: Any) -> Tree:
     if isinstance(operand, Symbol):
         return operand.tree
-    if isinstance(operand, int) and not isinstance(operand, bool):
-        return operand
+    if isinstance(operand, int | np.integer) and not isinstance(operand, bool):
+        return int(operand)
     raise TypeError(
         f"rule: expected i, j or an integer, got {operand!r} ({type(operand).__name__}); {ADVICE}"
     )
 
 
 def _is_number(tree: Tree) -> bool:
+    if isinstance(tree, int):
+        return not isinstance(tree, bool)
     if not isinstance(tree, tuple):
-        return tree in ("i", "j") or (
-            isinstance(tree, int) and not isinstance(tree, bool)
-        )
-    if (
-        len(tree) != 3
-        or tree[0] not in ARITHMETIC
-        or not all(map(_is_number, tree[1:]))
-    ):
+        return tree in ("i", "j")
+    if not _is_operation(tree, ARITHMETIC, _is_number):
         return False
     return tree[0] in "+-" or (isinstance(tree[2], int) and tree[2] > 0)
 
 
 def _is_condition(tree: Tree) -> bool:
-    if not isinstance(tree, tuple):
+    return _is_operation(tree, COMPARISONS, _is_number) or _is_operation(
+        tree, LOGIC, _is_condition
+    )
+
+
+def _is_operation(tree: Tree, operators: dict, fits: Callable[[Tree], bool]) -> bool:
+    """Whether `tree` applies one of the operators to operands that fit, not all of them constants."""
+    if not isinstance(tree, tuple) or len(tree) != (2 if tree[:1] == ("~",) else 3):
         return False
-    if tree[0] in COMPARISONS:
-        return len(tree) == 3 and all(map(_is_number, tree[1:]))
+    name, *operands = tree
     return (
-        tree[0] in LOGIC
-        and len(tree) == (2 if tree[0] == "~" else 3)
-        and all(map(_is_condition, tree[1:]))
+        name in operators
+        and all(map(fits, operands))
+        and not all(isinstance(operand, int) for operand in operands)
     )
 
 

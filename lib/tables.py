@@ -10,36 +10,72 @@ import numpy as np
 
 
 class Table:
-    """An immutable array, compared by its contents."""
+    """An immutable array of booleans or int64 numbers, compared by its contents."""
 
     def __init__(self, values: Any):
-        self.array = np.array(values)
+        array = np.array(values)
+        # One dtype for all integers, so that equal tables have equal bytes, hence equal hashes.
+        self.array = array if array.dtype == bool else array.astype(np.int64)
         self.array.setflags(write=False)
         self._tensors: dict[Any, Any] = {}
+
+    @classmethod
+    def checked(
+        cls, name: str, values: Any, kinds: str, wanted: str, dimensions: tuple
+    ) -> "Table":
+        """The table of `values`; the errors name the argument and say what is `wanted`.
+
+        `kinds` are NumPy's letters for the dtypes that fit ("b", "iu"), `dimensions` the numbers of
+        dimensions that fit. TypeError for another dtype, ValueError for another shape.
+        """
+        if isinstance(values, cls):
+            return values
+        try:
+            array = np.asarray(values.cpu() if is_tensor(values) else values)
+        except ValueError as problem:  # rows of different lengths
+            raise ValueError(f"{name}: expected {wanted}; {problem}") from problem
+        if (
+            array.size == 0
+        ):  # an empty list has no dtype of its own, and [] no second axis
+            array = array.astype(bool if kinds == "b" else np.int64)
+            array = array.reshape(array.shape + (0,) * (dimensions[0] - array.ndim))
+        if array.dtype.kind not in kinds:
+            raise TypeError(f"{name}: expected {wanted}, got {array.dtype}")
+        if array.ndim not in dimensions:
+            raise ValueError(f"{name}: expected {wanted}, got shape {array.shape}")
+        return cls(array)
+
+    def rows(self, dimensions: int) -> int | None:
+        """How many rows of a batch it holds, if a batch of it has that many dimensions."""
+        return len(self.array) if self.array.ndim == dimensions else None
 
     def like(self, positions: Any) -> Any:
         """The table as an array of the kind of `positions`: NumPy's, or a tensor on the same device."""
         if not is_tensor(positions):
             return self.array
         if positions.device not in self._tensors:
-            # new_tensor follows the device of `positions`; the dtype is the table's own.
-            tensor = positions.new_tensor(self.array.tolist()).reshape(self.array.shape)
+            # new_tensor takes over dtype and device: int64, as FlexAttention may count in int32.
+            values = positions.long().new_tensor(self.array.tolist())
+            values = values.reshape(self.array.shape)
             self._tensors[positions.device] = (
-                tensor.bool() if self.array.dtype == bool else tensor
+                values.bool() if self.array.dtype == bool else values
             )
         return self._tensors[positions.device]
 
-    def check_range(self, name: str, axis: int, positions: Any) -> None:
-        """Refuse positions outside the table, which Python would count from the end or not find at all."""
+    def check_range(self, name: str, axis: int, positions: Any, first: int = 0) -> None:
+        """Refuse positions outside the table, which Python would count from the end or not find at all.
+
+        `first` is the position of the first entry along `axis`. What a tensor holds is not looked at:
+        FlexAttention reads masks where values cannot be known.
+        """
+        if is_tensor(positions) or not positions.size:
+            return
         length = self.array.shape[axis]
-        if (
-            not is_tensor(positions)
-            and positions.size
-            and (positions.min() < 0 or positions.max() >= length)
-        ):
+        smallest, largest = positions.min(), positions.max()
+        if smallest < first or largest >= first + length:
             raise ValueError(
-                f"{name}: its table has {length} positions (0 to {length - 1}), "
-                f"but positions {positions.min()} to {positions.max()} were asked for"
+                f"{name}: its table has {length} positions, counted from {first}, "
+                f"but positions {smallest} to {largest} were asked for"
             )
 
     def __eq__(self, other: object) -> bool:
@@ -47,6 +83,11 @@ class Table:
 
     def __hash__(self) -> int:
         return hash((self.array.shape, self.array.tobytes()))
+
+    def __reduce__(
+        self,
+    ):  # a copy is made anew: not writeable, and without tensors of a device
+        return Table, (self.array,)
 
     def __repr__(self) -> str:
         return repr(self.array.tolist())

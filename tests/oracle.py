@@ -23,6 +23,48 @@ def window(size: int) -> Rule:
     return lambda i, j: abs(i - j) <= size - 1
 
 
+def local(left: int, right: int) -> Rule:
+    return lambda i, j: j in range(i - left, i + right + 1)
+
+
+def offsets(distances: set[int]) -> Rule:
+    return lambda i, j: any(j + s == i for s in distances)
+
+
+def strided(stride: int) -> Rule:
+    return lambda i, j: abs(i - j) % stride == 0
+
+
+def every(period: int, remainder: int = 0) -> Rule:
+    return lambda i, j: j in range(remainder, j + 1, period)
+
+
+def prefix(size: int) -> Rule:
+    return lambda i, j: j in range(size)
+
+
+def same_block(size: int) -> Rule:
+    return lambda i, j: math.floor(i / size) == math.floor(j / size)
+
+
+def coarse(a: Rule, size: int) -> Rule:
+    return lambda i, j: a(math.floor(i / size), math.floor(j / size))
+
+
+def document(ids: list[int]) -> Rule:
+    return lambda i, j: ids[i] == ids[j]
+
+
+def explicit(rows: list[list[bool]]) -> Rule:
+    """A table of the last rows, where it has fewer rows than columns."""
+    missing = max(len(rows[0]) - len(rows), 0)
+    return lambda i, j: rows[i - missing][j]
+
+
+def shift(a: Rule, positions: int) -> Rule:
+    return lambda i, j: a(i + positions, j)
+
+
 def both(a: Rule, b: Rule) -> Rule:
     return lambda i, j: a(i, j) and b(i, j)
 
@@ -36,11 +78,14 @@ def opposite(a: Rule) -> Rule:
 
 
 def dense(rule: Rule, n_q: int, n_k: int) -> np.ndarray:
-    """The rule pair by pair, (n_q, n_k); query row r stands at position n_k − n_q + r."""
+    """The rule pair by pair, (n_q, n_k); query row r stands at position n_k − n_q + r.
+
+    With more queries than keys, which only rules without order allow, row r stands at position r.
+    """
     table = np.zeros((n_q, n_k), dtype=bool)
     for row in range(n_q):
         for column in range(n_k):
-            table[row, column] = rule(n_k - n_q + row, column)
+            table[row, column] = rule(max(n_k - n_q, 0) + row, column)
     return table
 
 

@@ -1,5 +1,6 @@
 """What Hypothesis draws for the tests of masks and attention."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,24 @@ import oracle
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from lib.masks import Mask, causal, full, window
+from lib.masks import (
+    Mask,
+    block_causal,
+    causal,
+    coarse,
+    document,
+    every,
+    explicit,
+    full,
+    local,
+    offsets,
+    padding,
+    prefix,
+    same_block,
+    sink,
+    strided,
+    window,
+)
 
 # The same examples in every run, and no verdict that depends on the time they take.
 repeatable = settings(
@@ -17,25 +35,95 @@ repeatable = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 
-LEAVES = st.one_of(
-    st.just((full, oracle.full)),
-    st.just((causal, oracle.causal)),
-    st.integers(1, 9).map(lambda w: (window(w), oracle.window(w))),
+# Every kind of mask with its rule as a plain function. Tables are longer than any n_k that is drawn.
+IDS = [0, 0, 0, 1, 1, 0, 2, 2, 5, 5, 5, 5, -3, -3, 0, 1, *[9] * 24]
+ROWS = (np.random.default_rng(1).random((40, 40)) < 0.5).tolist()
+NAMED = [
+    (full, oracle.full),
+    (causal, oracle.causal),
+    (window(1), oracle.window(1)),
+    (window(3), oracle.window(3)),
+    (local(2, 0), oracle.local(2, 0)),
+    (local(0, 3), oracle.local(0, 3)),
+    (local(3, 1), oracle.local(3, 1)),
+    (offsets({0}), oracle.offsets({0})),
+    (offsets({0, 2, 5}), oracle.offsets({0, 2, 5})),
+    (strided(1), oracle.strided(1)),
+    (strided(3), oracle.strided(3)),
+    (every(1), oracle.every(1)),
+    (every(3), oracle.every(3)),
+    (every(3, 2), oracle.every(3, 2)),
+    (prefix(0), oracle.prefix(0)),
+    (prefix(3), oracle.prefix(3)),
+    (sink(2), oracle.prefix(2)),
+    (same_block(1), oracle.same_block(1)),
+    (same_block(3), oracle.same_block(3)),
+    (block_causal(2), oracle.coarse(oracle.causal, 2)),
+    (coarse(strided(2), 3), oracle.coarse(oracle.strided(2), 3)),
+    (document(IDS), oracle.document(IDS)),
+    (padding(4), oracle.prefix(4)),
+    (padding(0), oracle.prefix(0)),
+    (explicit(ROWS), oracle.explicit(ROWS)),
+    (Mask(lambda i, j: (i + j) % 3 == 1), lambda i, j: (i + j) in range(1, 99, 3)),
+    (Mask(lambda i, j: i // 2 < j - 1), lambda i, j: math.floor(i / 2) + 1 < j),
+    (causal.shift(2), oracle.shift(oracle.causal, 2)),
+    (document(IDS).shift(3), oracle.shift(oracle.document(IDS), 3)),
+]
+
+# Masks of a batch of three, each with the three rules of its rows.
+BATCH = 3
+ID_ROWS = [IDS, IDS[::-1], [position // 4 for position in range(40)]]
+TABLES = (np.random.default_rng(2).random((BATCH, 40, 40)) < 0.5).tolist()
+BATCHED = [
+    (document(ID_ROWS), [oracle.document(ids) for ids in ID_ROWS]),
+    (padding([2, 9, 0]), [oracle.prefix(2), oracle.prefix(9), oracle.prefix(0)]),
+    (explicit(TABLES), [oracle.explicit(rows) for rows in TABLES]),
+]
+
+
+def _trees(leaves):
+    """Random compositions of leaves (mask, rules of the rows of its batch)."""
+
+    def grow(parts):
+        pairs, small = st.tuples(parts, parts), st.integers(1, 3)
+        return st.one_of(
+            pairs.map(lambda p: (p[0][0] & p[1][0], _each(oracle.both, *p))),
+            pairs.map(lambda p: (p[0][0] | p[1][0], _each(oracle.either, *p))),
+            parts.map(lambda p: (~p[0], _each(oracle.opposite, p))),
+            st.builds(
+                lambda p, b: (
+                    coarse(p[0], b),
+                    [oracle.coarse(rule, b) for rule in p[1]],
+                ),
+                parts,
+                small,
+            ),
+            st.builds(
+                lambda p, s: (p[0].shift(s), [oracle.shift(rule, s) for rule in p[1]]),
+                parts,
+                small,
+            ),
+        )
+
+    return st.recursive(st.sampled_from(leaves), grow, max_leaves=6)
+
+
+def _each(operation, *parts):
+    return [
+        operation(*rules) for rules in zip(*(rules for _, rules in parts), strict=True)
+    ]
+
+
+# A mask of `lib` with the same rule as a plain function: named masks, and random compositions of them.
+masks_with_rules = _trees([(mask, [rule]) for mask, rule in NAMED]).map(
+    lambda tree: (tree[0], tree[1][0])
 )
-
-
-def _composed(parts):
-    pairs = st.tuples(parts, parts)
-    return st.one_of(
-        pairs.map(lambda p: (p[0][0] & p[1][0], oracle.both(p[0][1], p[1][1]))),
-        pairs.map(lambda p: (p[0][0] | p[1][0], oracle.either(p[0][1], p[1][1]))),
-        parts.map(lambda p: (~p[0], oracle.opposite(p[1]))),
-    )
-
-
-# A mask of `lib` with the same rule as a plain function: leaves, and random compositions of them.
-masks_with_rules = st.recursive(LEAVES, _composed, max_leaves=6)
 masks = masks_with_rules.map(lambda pair: pair[0])
+
+# The same with masks of a batch among them, and one rule for each row of the batch.
+batched_masks_with_rules = _trees(
+    [(mask, [rule] * BATCH) for mask, rule in NAMED] + 8 * BATCHED
+).filter(lambda tree: tree[0].batch is not None)
 
 
 @st.composite

@@ -1,17 +1,68 @@
 """The algebra of masks against a scalar double loop, against tables drawn by hand, and against bad input."""
 
-import dataclasses
-
 import numpy as np
 import oracle
 import pytest
 import torch
 from hypothesis import given
-from strategies import lengths, masks, masks_with_rules, repeatable
+from strategies import (
+    BATCH,
+    BATCHED,
+    IDS,
+    NAMED,
+    ROWS,
+    batched_masks_with_rules,
+    lengths,
+    masks,
+    masks_with_rules,
+    repeatable,
+)
 
-from lib.masks import causal, full, window
+from lib import numpy_attention, torch_attention
+from lib.masks import (
+    Mask,
+    block_causal,
+    causal,
+    coarse,
+    document,
+    every,
+    explicit,
+    full,
+    local,
+    offsets,
+    padding,
+    prefix,
+    same_block,
+    sink,
+    strided,
+    window,
+)
 
 # --- what a mask allows ---------------------------------------------------------------------------
+
+
+def named(mask):
+    return repr(mask)[:60] if isinstance(mask, Mask) else "rule"
+
+
+LENGTHS = [(n_q, n_k) for n_k in range(12) for n_q in range(n_k + 1)] + [(16, 16)]
+
+
+@pytest.mark.parametrize(("mask", "rule"), NAMED, ids=named)
+def test_every_mask_agrees_with_a_scalar_double_loop(mask, rule):
+    for n_q, n_k in LENGTHS:
+        np.testing.assert_array_equal(
+            mask.dense(n_q, n_k), oracle.dense(rule, n_q, n_k), strict=True
+        )
+
+
+@pytest.mark.parametrize(("mask", "rules"), BATCHED, ids=["ids", "lengths", "tables"])
+def test_every_batched_mask_agrees_with_a_scalar_double_loop(mask, rules):
+    for n_q, n_k in LENGTHS:
+        wanted = [oracle.dense(rule, n_q, n_k) for rule in rules]
+        np.testing.assert_array_equal(
+            mask.dense(n_q, n_k), np.reshape(wanted, (BATCH, n_q, n_k)), strict=True
+        )
 
 
 @given(masks_with_rules, lengths())
@@ -21,6 +72,16 @@ def test_dense_agrees_with_a_scalar_double_loop(mask_with_rule, n):
     dense = mask.dense(*n)
     assert dense.dtype == bool
     np.testing.assert_array_equal(dense, oracle.dense(rule, *n), strict=True)
+
+
+@given(batched_masks_with_rules, lengths())
+@repeatable
+def test_batched_dense_agrees_with_a_scalar_double_loop(mask_with_rules, n):
+    mask, rules = mask_with_rules
+    wanted = [oracle.dense(rule, *n) for rule in rules]
+    np.testing.assert_array_equal(
+        mask.dense(*n), np.reshape(wanted, (BATCH, *n)), strict=True
+    )
 
 
 @given(masks_with_rules)
@@ -34,7 +95,24 @@ def test_allowed_of_two_ints_is_the_rule_and_a_bool(mask_with_rule):
             assert answer == rule(i, j)
 
 
-TABLES = {
+def array(table):
+    return [[cell == "■" for cell in row] for row in table.split()]
+
+
+LETTER = """
+    ⬚⬚⬚⬚⬚⬚⬚
+    ⬚■■■■■⬚
+    ⬚■⬚⬚⬚⬚⬚
+    ⬚■■■⬚⬚⬚
+    ⬚■⬚⬚⬚⬚⬚
+    ⬚■⬚⬚⬚⬚⬚
+    ⬚⬚⬚⬚⬚⬚⬚"""
+LAST_ROWS = """
+    ■■⬚⬚■⬚⬚
+    ■⬚■⬚⬚■⬚
+    ■⬚⬚■⬚⬚■"""
+
+SQUARES = {
     full: """
         ■■■■■
         ■■■■■
@@ -77,9 +155,118 @@ TABLES = {
         ■⬚⬚⬚⬚
         ■■⬚⬚⬚
         ■■■⬚⬚""",
+    local(2, 1): """
+        ■■⬚⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ■■■■⬚⬚⬚
+        ⬚■■■■⬚⬚
+        ⬚⬚■■■■⬚
+        ⬚⬚⬚■■■■
+        ⬚⬚⬚⬚■■■""",
+    offsets({0, 2, 5}): """
+        ■⬚⬚⬚⬚⬚⬚
+        ⬚■⬚⬚⬚⬚⬚
+        ■⬚■⬚⬚⬚⬚
+        ⬚■⬚■⬚⬚⬚
+        ⬚⬚■⬚■⬚⬚
+        ■⬚⬚■⬚■⬚
+        ⬚■⬚⬚■⬚■""",
+    strided(3): """
+        ■⬚⬚■⬚⬚■
+        ⬚■⬚⬚■⬚⬚
+        ⬚⬚■⬚⬚■⬚
+        ■⬚⬚■⬚⬚■
+        ⬚■⬚⬚■⬚⬚
+        ⬚⬚■⬚⬚■⬚
+        ■⬚⬚■⬚⬚■""",
+    every(3): 7
+    * """
+        ■⬚⬚■⬚⬚■""",
+    every(3, 2): 7
+    * """
+        ⬚⬚■⬚⬚■⬚""",
+    prefix(2): 7
+    * """
+        ■■⬚⬚⬚⬚⬚""",
+    causal | prefix(3): """
+        ■■■⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ■■■■⬚⬚⬚
+        ■■■■■⬚⬚
+        ■■■■■■⬚
+        ■■■■■■■""",
+    causal & (window(2) | sink(1)): """
+        ■⬚⬚⬚⬚⬚⬚
+        ■■⬚⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ■⬚■■⬚⬚⬚
+        ■⬚⬚■■⬚⬚
+        ■⬚⬚⬚■■⬚
+        ■⬚⬚⬚⬚■■""",
+    same_block(3): """
+        ■■■⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ⬚⬚⬚■■■⬚
+        ⬚⬚⬚■■■⬚
+        ⬚⬚⬚■■■⬚
+        ⬚⬚⬚⬚⬚⬚■""",
+    block_causal(3): """
+        ■■■⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ■■■■■■⬚
+        ■■■■■■⬚
+        ■■■■■■⬚
+        ■■■■■■■""",
+    coarse(causal & window(2), 2): """
+        ■■⬚⬚⬚⬚⬚
+        ■■⬚⬚⬚⬚⬚
+        ■■■■⬚⬚⬚
+        ■■■■⬚⬚⬚
+        ⬚⬚■■■■⬚
+        ⬚⬚■■■■⬚
+        ⬚⬚⬚⬚■■■""",
+    document([0, 0, 0, 1, 1, 0, 2]): """
+        ■■■⬚⬚■⬚
+        ■■■⬚⬚■⬚
+        ■■■⬚⬚■⬚
+        ⬚⬚⬚■■⬚⬚
+        ⬚⬚⬚■■⬚⬚
+        ■■■⬚⬚■⬚
+        ⬚⬚⬚⬚⬚⬚■""",
+    causal & document([4, 4, 4, 7, 7, 9, 9]): """
+        ■⬚⬚⬚⬚⬚⬚
+        ■■⬚⬚⬚⬚⬚
+        ■■■⬚⬚⬚⬚
+        ⬚⬚⬚■⬚⬚⬚
+        ⬚⬚⬚■■⬚⬚
+        ⬚⬚⬚⬚⬚■⬚
+        ⬚⬚⬚⬚⬚■■""",
+    padding(5): 7
+    * """
+        ■■■■■⬚⬚""",
+    explicit(array(LETTER)): LETTER,
+    Mask(lambda i, j: (i + j) % 3 == 1): """
+        ⬚■⬚⬚■⬚⬚
+        ■⬚⬚■⬚⬚■
+        ⬚⬚■⬚⬚■⬚
+        ⬚■⬚⬚■⬚⬚
+        ■⬚⬚■⬚⬚■
+        ⬚⬚■⬚⬚■⬚
+        ⬚■⬚⬚■⬚⬚""",
+    causal.shift(2): """
+        ■■■⬚⬚⬚⬚
+        ■■■■⬚⬚⬚
+        ■■■■■⬚⬚
+        ■■■■■■⬚
+        ■■■■■■■
+        ■■■■■■■
+        ■■■■■■■""",
 }
 
-# Two queries and five keys: the queries are positions 3 and 4.
+# Two queries and five keys: the queries are positions 3 and 4. Three and seven: positions 4, 5 and 6.
 RECTANGLES = {
     full: """
         ■■■■■
@@ -93,6 +280,19 @@ RECTANGLES = {
     causal & window(3): """
         ⬚■■■⬚
         ⬚⬚■■■""",
+    causal & (window(2) | sink(1)): """
+        ■⬚⬚■■⬚⬚
+        ■⬚⬚⬚■■⬚
+        ■⬚⬚⬚⬚■■""",
+    block_causal(3): """
+        ■■■■■■⬚
+        ■■■■■■⬚
+        ■■■■■■■""",
+    document([0, 0, 0, 1, 1, 0, 2]): """
+        ⬚⬚⬚■■⬚⬚
+        ■■■⬚⬚■⬚
+        ⬚⬚⬚⬚⬚⬚■""",
+    explicit(array(LAST_ROWS)): LAST_ROWS,
 }
 
 
@@ -104,20 +304,55 @@ def lines(table):
     return "\n".join(line.strip() for line in table.strip().splitlines())
 
 
-@pytest.mark.parametrize("mask", TABLES, ids=repr)
+@pytest.mark.parametrize("mask", SQUARES, ids=named)
 def test_square_table(mask):
-    assert drawing(mask.dense(5)) == lines(TABLES[mask])
+    table = lines(SQUARES[mask])
+    n = len(table.splitlines())
+    assert drawing(mask.dense(n)) == table
+    assert mask.show(n) == table
 
 
-@pytest.mark.parametrize("mask", RECTANGLES, ids=repr)
+@pytest.mark.parametrize("mask", RECTANGLES, ids=named)
 def test_fewer_queries_than_keys_are_the_last_positions(mask):
-    assert drawing(mask.dense(2, 5)) == lines(RECTANGLES[mask])
+    rows = lines(RECTANGLES[mask]).splitlines()
+    n_q, n_k = len(rows), len(rows[0])
+    assert drawing(mask.dense(n_q, n_k)) == mask.show(n_q, n_k) == "\n".join(rows)
 
 
 @pytest.mark.parametrize("w", [1, 2, 3, 5, 8, 9])
 def test_a_causal_window_reads_w_keys_or_all_there_are(w):
     counts = (causal & window(w)).dense(8).sum(axis=1)
     assert counts.tolist() == [min(i + 1, w) for i in range(8)]
+
+
+@pytest.mark.parametrize("n", [1, 5, 12])
+def test_the_number_of_allowed_pairs_is_what_the_formulas_of_the_book_say(n):
+    def pairs(mask):
+        return mask.dense(n).sum()
+
+    assert pairs(causal) == n * (n + 1) // 2
+    for w in range(1, n + 1):
+        assert pairs(causal & window(w)) == n * w - w * (w - 1) // 2
+    for s in ({0}, {0, 1, 4}, {0, 3, n, n + 2}):
+        assert pairs(offsets(s)) == sum(max(n - distance, 0) for distance in s)
+    for b in (b for b in range(1, n + 1) if n % b == 0):
+        assert pairs(block_causal(b)) == n * (n + b) // 2
+        assert pairs(causal & same_block(b)) == n * (b + 1) // 2
+
+
+@pytest.mark.parametrize("b", [1, 2, 3, 5, 13])
+@pytest.mark.parametrize("n", [1, 6, 11])
+def test_how_many_future_keys_a_block_mask_shows(n, b):
+    whole, rest = divmod(n, b)
+    leaks = (block_causal(b) & ~causal).dense(n).sum()
+    assert leaks == whole * b * (b - 1) // 2 + rest * (rest - 1) // 2
+
+
+@pytest.mark.parametrize("w", [1, 2, 5])
+def test_a_causal_window_is_a_local_mask_that_looks_back_only(w):
+    np.testing.assert_array_equal(
+        (causal & window(w)).dense(9), local(w - 1, 0).dense(9)
+    )
 
 
 @given(masks, lengths())
@@ -140,10 +375,41 @@ def test_no_token_and_one_token(n, shape):
         assert mask.dense(*n).all()
 
 
-def test_more_queries_than_keys_only_where_order_does_not_matter():
-    assert full.dense(3, 2).tolist() == [[True, True]] * 3
-    assert (~full).dense(3, 2).tolist() == [[False, False]] * 3
-    assert (full & ~full | full).dense(2, 0).shape == (2, 0)
+def test_tables_of_no_token():
+    assert document([]).dense(0).shape == explicit([]).dense(0).shape == (0, 0)
+    assert document([[], []]).dense(0).shape == (2, 0, 0)
+    assert padding([]).dense(2).shape == (0, 2, 2)
+    assert explicit([[], [], []]).dense(3, 0).shape == (3, 0)
+
+
+UNORDERED = [
+    (full, oracle.full),
+    (padding(2), oracle.prefix(2)),
+    (explicit(ROWS), oracle.explicit(ROWS)),
+    (
+        ~(full & padding(1)) | ~explicit(ROWS),
+        lambda i, j: j >= 1 or not ROWS[i][j],
+    ),
+    (coarse(padding(1), 2).shift(4), oracle.prefix(2)),
+]
+
+
+@pytest.mark.parametrize(("mask", "rule"), UNORDERED, ids=named)
+def test_more_queries_than_keys_where_order_does_not_matter(mask, rule):
+    for n in ((5, 3), (3, 0), (2, 1)):
+        np.testing.assert_array_equal(
+            mask.dense(*n), oracle.dense(rule, *n), strict=True
+        )
+
+
+def test_more_queries_than_keys_for_each_row_of_a_batch():
+    rows = [[True, False, False], [True, True, True]]
+    assert padding([1, 3]).dense(5, 3).tolist() == [[row] * 5 for row in rows]
+
+
+def test_a_tall_array_is_a_mask_of_more_queries_than_keys():
+    tall = np.array([[1, 0], [0, 1], [0, 0], [1, 1]], dtype=bool)
+    np.testing.assert_array_equal(explicit(tall).dense(4, 2), tall)
 
 
 def test_dense_gives_an_array_of_its_own():
@@ -163,38 +429,58 @@ KINDS = {
     "torch int32": lambda n: torch.arange(n, dtype=torch.int32),
     "torch uint8": lambda n: torch.arange(n, dtype=torch.uint8),
 }
-SAMPLES = [
-    full,
-    causal,
-    window(2),
+SAMPLES = [mask for mask, _ in NAMED + BATCHED] + [
     ~causal,
-    causal & window(3),
     ~(causal & window(2)) | ~full,
+    causal & padding([2, 9, 0]) | document(IDS),
 ]
 
 
-@pytest.mark.parametrize("mask", SAMPLES, ids=repr)
 @pytest.mark.parametrize("j_kind", KINDS)
 @pytest.mark.parametrize("i_kind", KINDS)
-def test_index_arrays_broadcast_and_agree_with_dense(mask, i_kind, j_kind):
+def test_index_arrays_broadcast_and_agree_with_dense(i_kind, j_kind):
     i, j = KINDS[i_kind](6)[:, None], KINDS[j_kind](6)[None, :]
-    allowed = mask.allowed(i, j)
-    if "torch" in i_kind + j_kind:
-        assert allowed.dtype == torch.bool
-        allowed = allowed.numpy()
-    np.testing.assert_array_equal(allowed, mask.dense(6), strict=True)
+    for mask in SAMPLES:
+        allowed = mask.allowed(i, j)
+        if "torch" in i_kind + j_kind:
+            assert allowed.dtype == torch.bool
+            allowed = allowed.numpy()
+        np.testing.assert_array_equal(
+            allowed, mask.dense(6), err_msg=repr(mask), strict=True
+        )
 
 
-@pytest.mark.parametrize("mask", SAMPLES, ids=repr)
+@pytest.mark.parametrize("mask", SAMPLES, ids=named)
 def test_an_index_array_meets_an_int(mask):
-    keys = mask.dense(6)
-    np.testing.assert_array_equal(mask.allowed(4, np.arange(6)), keys[4])
-    np.testing.assert_array_equal(mask.allowed(np.arange(6), 2), keys[:, 2])
-    np.testing.assert_array_equal(mask.allowed(4, torch.arange(6)).numpy(), keys[4])
+    dense = mask.dense(6)
+    np.testing.assert_array_equal(mask.allowed(4, np.arange(6)), dense[..., 4, :])
+    np.testing.assert_array_equal(mask.allowed(np.arange(6), 2), dense[..., :, 2])
     np.testing.assert_array_equal(
-        mask.allowed(torch.arange(6), np.int64(2)).numpy(), keys[:, 2]
+        mask.allowed(4, torch.arange(6)).numpy(), dense[..., 4, :]
     )
-    np.testing.assert_array_equal(mask.allowed(4, [0, 1, 2]), keys[4, :3])
+    np.testing.assert_array_equal(
+        mask.allowed(torch.arange(6), np.int64(2)).numpy(), dense[..., :, 2]
+    )
+    np.testing.assert_array_equal(mask.allowed(4, [0, 1, 2]), dense[..., 4, :3])
+    np.testing.assert_array_equal(mask.allowed(4, 2), dense[..., 4, 2])
+
+
+@pytest.mark.parametrize("arange", [np.arange, torch.arange])
+@pytest.mark.parametrize("mask", SAMPLES, ids=named)
+def test_positions_of_other_shapes_broadcast(mask, arange):
+    dense = mask.dense(6)
+    flat = mask.allowed(arange(6)[:, None], arange(6))
+    np.testing.assert_array_equal(flat, dense)
+    pairs = mask.allowed(arange(6), arange(6))
+    np.testing.assert_array_equal(pairs, np.diagonal(dense, axis1=-2, axis2=-1))
+    deep = mask.allowed(arange(6).reshape(2, 3, 1, 1), arange(6).reshape(3, 2))
+    np.testing.assert_array_equal(deep, dense.reshape(*dense.shape[:-2], 2, 3, 3, 2))
+
+
+@pytest.mark.parametrize("mask", SAMPLES, ids=named)
+def test_the_device_of_the_positions_is_kept(mask):
+    nowhere = torch.arange(4, device="meta")
+    assert mask.read(nowhere[:, None], nowhere[None, :]).device.type == "meta"
 
 
 def test_numpy_integers_count_as_ints():
@@ -214,62 +500,28 @@ def test_allowed_leaves_the_callers_arrays_alone():
     assert i.tolist() == j.tolist() == [0, 1, 2, 3, 4]
 
 
-# --- expressions ----------------------------------------------------------------------------------
+# --- attention with masks of a batch --------------------------------------------------------------
+
+MIXED = [mask for mask, _ in BATCHED] + [
+    causal & document(IDS) & padding([2, 9, 0]),
+    block_causal(2) & ~padding([2, 9, 0]) | sink(1),
+]
 
 
-@given(masks)
-@repeatable
-def test_repr_evaluates_to_an_equal_mask(mask):
-    again = eval(repr(mask), {"full": full, "causal": causal, "window": window})
-    assert again == mask
-    assert hash(again) == hash(mask)
-    assert repr(again) == repr(mask)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "full",
-        "causal & window(3)",
-        "~causal",
-        "~~causal",
-        "~(causal & window(3))",
-        "~causal & window(3)",
-        "causal & window(3) | full",
-        "causal & (window(3) | full)",
-        "causal & window(3) & full",
-        "causal & (window(3) & full)",
-        "causal | window(3) | full",
-        "causal | (window(3) | full)",
-    ],
-)
-def test_repr_has_the_brackets_it_needs_and_no_more(text):
-    assert repr(eval(text, {"full": full, "causal": causal, "window": window})) == text
-
-
-def test_masks_are_equal_when_their_expressions_are():
-    assert causal & window(3) == causal & window(np.int64(3))
-    assert len({causal & window(3), causal & window(3), window(3) & causal}) == 2
-    assert causal != full
-    assert window(3) != window(4)
-    assert causal & full != causal | full
-    assert ~causal != causal
-    assert causal != "causal"
-
-
-def test_a_mask_cannot_be_changed():
-    for mask, field in (
-        (window(3), "size"),
-        (causal & full, "left"),
-        (causal | full, "right"),
-        (~full, "operand"),
-    ):
-        before = repr(mask)
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(mask, field, causal)
-        assert repr(mask) == before
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        causal.name = "mine"
+@pytest.mark.parametrize("n", [(6, 6), (2, 6), (1, 1), (0, 3)])
+@pytest.mark.parametrize("mask", MIXED, ids=["ids", "lengths", "tables", "and", "or"])
+def test_each_row_of_a_batch_has_its_mask_in_all_heads(mask, n):
+    random = np.random.default_rng(5)
+    q = random.normal(size=(BATCH, 2, n[0], 4))
+    k = random.normal(size=(BATCH, 2, n[1], 4))
+    v = random.normal(size=(BATCH, 2, n[1], 3))
+    expected = oracle.attention(q, k, v, mask.dense(*n)[:, None])
+    np.testing.assert_allclose(numpy_attention.attention(q, k, v, mask), expected)
+    for backend in ("dense", "sdpa"):
+        output = torch_attention.attention(
+            *map(torch.tensor, (q, k, v)), mask, backend=backend
+        )
+        np.testing.assert_allclose(output.numpy(), expected, atol=1e-12)
 
 
 # --- bad input: the message names what was given, what is expected and what to do ------------------
@@ -377,3 +629,217 @@ def test_masks_combine_with_masks_alone(kind):
         assert all(
             word in said for word in (f"{operator}:", "mask", kind, "explicit(")
         ), said
+
+
+PAIRS = "booleans of shape (n_q, n_k) or (batch, n_q, n_k)"
+ARGUMENTS = {
+    "offsets without 0": (
+        lambda: offsets({1, 4}),
+        ValueError,
+        ["offsets", "holds 0", "first row is empty", "{1, 4}"],
+    ),
+    "no offsets": (lambda: offsets([]), ValueError, ["offsets", "holds 0", "{}"]),
+    "negative offset": (
+        lambda: offsets({0, -2}),
+        ValueError,
+        ["offsets", "at least 0", "-2"],
+    ),
+    "half an offset": (
+        lambda: offsets({0, 1.5}),
+        TypeError,
+        ["offsets", "integer", "1.5 (float)"],
+    ),
+    "one offset": (lambda: offsets(4), TypeError, ["offsets", "set of integers", "4"]),
+    "text for offsets": (
+        lambda: offsets("04"),
+        TypeError,
+        ["offsets", "set of integers", "'04'"],
+    ),
+    "local, left": (lambda: local(-1, 0), ValueError, ["left", "at least 0", "-1"]),
+    "local, right": (lambda: local(0, -3), ValueError, ["right", "at least 0", "-3"]),
+    "local, half": (lambda: local(0.5, 0), TypeError, ["left", "integer", "0.5"]),
+    "local, bool": (lambda: local(0, True), TypeError, ["right", "integer", "True"]),
+    "strided": (lambda: strided(0), ValueError, ["stride", "at least 1", "0"]),
+    "strided, text": (lambda: strided("2"), TypeError, ["stride", "integer", "'2'"]),
+    "every, period": (lambda: every(0), ValueError, ["period", "at least 1", "0"]),
+    "every, remainder": (
+        lambda: every(3, 3),
+        ValueError,
+        ["remainder", "less than the period 3", "got 3"],
+    ),
+    "every, negative": (
+        lambda: every(3, -1),
+        ValueError,
+        ["remainder", "at least 0", "-1"],
+    ),
+    "every, half": (lambda: every(2.0), TypeError, ["period", "integer", "2.0"]),
+    "prefix": (lambda: prefix(-1), ValueError, ["size", "at least 0", "-1"]),
+    "sink": (lambda: sink(None), TypeError, ["size", "integer", "None"]),
+    "same_block": (lambda: same_block(0), ValueError, ["size", "at least 1", "0"]),
+    "block_causal": (lambda: block_causal(0), ValueError, ["size", "at least 1", "0"]),
+    "coarse, size": (
+        lambda: coarse(causal, -2),
+        ValueError,
+        ["size", "at least 1", "-2"],
+    ),
+    "coarse, operand": (
+        lambda: coarse(np.eye(2, dtype=bool), 2),
+        TypeError,
+        ["coarse:", "mask", "ndarray", "explicit(array)"],
+    ),
+    "shift back": (
+        lambda: causal.shift(-1),
+        ValueError,
+        ["positions", "at least 0", "-1"],
+    ),
+    "half a shift": (
+        lambda: causal.shift(0.5),
+        TypeError,
+        ["positions", "integer", "0.5"],
+    ),
+    "document, floats": (
+        lambda: document([0.0, 1.0]),
+        TypeError,
+        ["document", "integers of shape (n,) or (batch, n)", "float64"],
+    ),
+    "document, booleans": (
+        lambda: document(torch.tensor([True])),
+        TypeError,
+        ["document", "integers", "bool"],
+    ),
+    "document, words": (
+        lambda: document(["a", "b"]),
+        TypeError,
+        ["document", "integers", "<U1"],
+    ),
+    "document, one number": (
+        lambda: document(3),
+        ValueError,
+        ["document", "(n,) or (batch, n)", "shape ()"],
+    ),
+    "document, three axes": (
+        lambda: document(np.zeros((2, 3, 4), dtype=int)),
+        ValueError,
+        ["document", "(n,) or (batch, n)", "(2, 3, 4)"],
+    ),
+    "document, ragged": (
+        lambda: document([[0, 1], [0]]),
+        ValueError,
+        ["document", "(n,) or (batch, n)", "inhomogeneous"],
+    ),
+    "padding, negative": (
+        lambda: padding([3, -1]),
+        ValueError,
+        ["padding", "at least 0", "-1"],
+    ),
+    "padding, floats": (
+        lambda: padding(np.array([1.0])),
+        TypeError,
+        ["padding", "one integer or integers of shape (batch,)", "float64"],
+    ),
+    "padding, bool": (lambda: padding(True), TypeError, ["padding", "integer", "bool"]),
+    "padding, a mask of booleans": (
+        lambda: padding([[1, 1, 0]]),
+        ValueError,
+        ["padding", "(batch,)", "(1, 3)"],
+    ),
+    "explicit, numbers": (
+        lambda: explicit([[1, 0], [1, 1]]),
+        TypeError,
+        ["explicit", PAIRS, "astype(bool)", "int64"],
+    ),
+    "explicit, additive": (
+        lambda: explicit(torch.zeros(2, 2)),
+        TypeError,
+        ["explicit", PAIRS, "float32"],
+    ),
+    "explicit, one axis": (
+        lambda: explicit([True, False]),
+        ValueError,
+        ["explicit", PAIRS, "(2,)"],
+    ),
+    "explicit, four axes": (
+        lambda: explicit(np.ones((1, 1, 2, 2), dtype=bool)),
+        ValueError,
+        ["explicit", PAIRS, "(1, 1, 2, 2)"],
+    ),
+    "show of a batch": (
+        lambda: (causal & padding([1, 2])).show(3),
+        ValueError,
+        ["show", "without a batch", "2 rows", "padding([1, 2])"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_a_mask_says_what_it_cannot_be_made_of(case):
+    call, error, words = ARGUMENTS[case]
+    said = message(error, call)
+    assert all(word in said for word in words), said
+
+
+WIDE = explicit(np.ones((3, 5), dtype=bool))
+TOO_SHORT = {
+    "document": (document([0, 0, 1]), 4, ["document", "3 positions", "0 to 3"]),
+    "document of a batch": (
+        causal | document([[0, 1], [1, 1]]),
+        3,
+        ["document", "2 positions", "0 to 2"],
+    ),
+    "rows": (
+        explicit(np.ones((4, 3), dtype=bool)) & causal,
+        5,
+        ["explicit, queries", "4 positions", "0 to 4"],
+    ),
+    "columns": (
+        coarse(explicit(np.ones((6, 3), dtype=bool)), 2),
+        8,
+        ["explicit, keys", "3 positions", "0 to 3"],
+    ),
+    "rows that are not there": (
+        WIDE,
+        5,
+        ["explicit, queries", "3 positions, counted from 2", "0 to 4"],
+    ),
+    "shifted beyond": (WIDE.shift(3), 3, ["3 positions, counted from 2", "3 to 5"]),
+}
+
+
+@pytest.mark.parametrize("case", TOO_SHORT)
+def test_a_table_that_is_too_short_is_named(case):
+    mask, n, words = TOO_SHORT[case]
+    x = torch.zeros(2, 1, n, 3)
+    for use in (
+        lambda: mask.dense(n),
+        lambda: mask.allowed(np.arange(n)[:, None], np.arange(n)),
+        lambda: mask.allowed(torch.arange(n)[:, None], torch.arange(n)),
+        lambda: torch_attention.attention(x, x, x, mask),
+    ):
+        said = message(ValueError, use)
+        assert all(word in said for word in words), said
+
+
+def test_an_array_of_the_last_rows_is_read_where_it_has_rows():
+    """Torch would count a negative row from the end, and answer for a pair that nobody described."""
+    rows = np.array([[1, 0, 0, 1, 0], [0, 1, 1, 0, 1], [1, 1, 0, 0, 0]], dtype=bool)
+    for arange in (np.arange, torch.arange):
+        allowed = explicit(rows).allowed(arange(2, 5)[:, None], arange(5))
+        np.testing.assert_array_equal(allowed, rows)
+    for i in (0, 1, torch.tensor(0), torch.tensor([4, 1])):
+        said = message(ValueError, lambda i=i: explicit(rows).allowed(i, 0))
+        assert "counted from 2" in said
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        *(offsets({0}), strided(2), every(2), local(1, 1), prefix(2), sink(2)),
+        *(same_block(2), block_causal(2), document([0, 1, 1])),
+        *(full & ~causal, padding(2) & causal, explicit([[True]]) | window(1)),
+        *(Mask(lambda i, j: j < 2), coarse(causal, 2), causal.shift(1)),
+    ],
+    ids=named,
+)
+def test_more_queries_than_keys_are_refused_by_every_mask_of_order(mask):
+    said = message(ValueError, lambda: mask.dense(3, 2))
+    assert all(word in said for word in ("n_q=3", "n_k=2", repr(mask), "n_k >= n_q"))
