@@ -70,9 +70,7 @@ def package(tmp_path: Path) -> Iterator[Path]:
         for name in list(sys.modules)
         if name.partition(".")[0] == "lib"
     }
-    shutil.copytree(
-        ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "lib", tmp_path / "lib")
     sys.path.insert(0, str(tmp_path))
     yield tmp_path
     sys.path.remove(str(tmp_path))
