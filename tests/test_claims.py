@@ -1,0 +1,166 @@
+"""Each wrong claim of the documents, put back in the place of the truth: a cell or a rule must object.
+
+A chapter that says what is true proves little if it would also say what is false. So each claim in `claims.yml` is
+written into a chapter or into the package, one at a time, and the chapter is run from its first cell on: an
+assertion must fail, in the cell that the row names. A claim in the prose must break a rule of the prose.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import yaml
+from nbformat import NotebookNode
+
+from lib import ledger
+from lib.notebook_rules import Page, numbers_are_computed, prose_numbers
+from lib.repository import read_address
+
+ROOT = Path(__file__).parents[1]
+LEMMA = "notebooks/02_the_masking_lemma.ipynb"
+# Printed in document 000 and wrong (A26, A27). A cell prints them beside the right ones, so the rule that prose
+# numbers are computed lets them pass. The chapter may quote or question them, but never state them.
+MISPRINTS = {Decimal(number) for number in ("0.35", "0.65", "0.15", "0.27", "0.58")}
+QUOTED = re.compile(r"^> \*\*What the document says\*\*.*", re.MULTILINE)
+QUESTIONED = re.compile(r"\bprint(s|ed)\b|\?$")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of `claims.yml`, where the fields are explained."""
+
+    items: tuple[str, ...]
+    chapter: str
+    place: str
+    truth: str
+    claim: str
+    fails: str
+
+    def __str__(self) -> str:
+        return f"{'+'.join(self.items)}: {self.claim.strip()} in {self.place}"
+
+    def replace_in(self, text: str) -> str:
+        """`text` with the claim in the place of the truth; ValueError unless the truth is there once."""
+        if (count := text.count(self.truth)) != 1:
+            raise ValueError(
+                f"{self.chapter}, {self.place}: {self.truth!r} stands there {count} times, expected once; "
+                f"bring tests/claims.yml in line with it"
+            )
+        return text.replace(self.truth, self.claim)
+
+
+CLAIMS = [
+    Claim(**row | {"items": tuple(row["items"])})
+    for row in yaml.safe_load((ROOT / "tests/claims.yml").read_text("utf-8"))
+]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the package that takes the place of `lib`, until the test is over."""
+    kept = {
+        name: sys.modules.pop(name)
+        for name in list(sys.modules)
+        if name.partition(".")[0] == "lib"
+    }
+    shutil.copytree(ROOT / "lib", tmp_path / "lib")
+    sys.path.insert(0, str(tmp_path))
+    yield tmp_path
+    sys.path.remove(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lib"]:
+        del sys.modules[name]
+    sys.modules.update(kept)
+
+
+def objecting_cell(claim: Claim, package: Path) -> str | None:
+    """The cell that objects when the claim is put in the place of the truth; None where nobody does."""
+    notebook = nbformat.read(ROOT / claim.chapter, as_version=4)
+    if claim.place.startswith("lib/"):
+        file = package / claim.place
+        file.write_text(claim.replace_in(file.read_text("utf-8")), "utf-8")
+        return failing_cell(notebook)
+    changed = [cell for cell in notebook.cells if cell.id == claim.place]
+    if not changed:
+        raise ValueError(f"{claim.chapter} has no cell {claim.place!r}")
+    changed[0].source = claim.replace_in(changed[0].source)
+    if changed[0].cell_type == "code":
+        return failing_cell(notebook)
+    faults = [*prose_faults(claim.chapter, notebook)]
+    return claim.place if any(f"{claim.place!r}" in fault for fault in faults) else None
+
+
+def failing_cell(notebook: NotebookNode) -> str | None:
+    """Run the cells in order; the id of the first whose assertion fails, or None where all hold."""
+    names = {"__name__": "__main__"}
+    with np.printoptions(), np.errstate(all="ignore"):
+        for cell in notebook.cells:
+            try:
+                if cell.cell_type == "code":
+                    exec(compile(cell.source, cell.id, "exec"), names)
+            except AssertionError:
+                return cell.id
+    return None
+
+
+def prose_faults(chapter: str, notebook: NotebookNode) -> Iterator[str]:
+    """Numbers in the prose that no cell computes, and misprints of the document that pass for true."""
+    yield from numbers_are_computed(
+        Page(ROOT, Path(chapter), notebook, read_address(ROOT))
+    )
+    if chapter == LEMMA:
+        yield from misprints(notebook)
+
+
+def misprints(notebook: NotebookNode) -> Iterator[str]:
+    for cell in notebook.cells:
+        prose = QUOTED.sub("", cell.source if cell.cell_type == "markdown" else "")
+        for sentence in re.split(r"(?<=[.?!])\s+", prose):
+            for shown, value, _ in prose_numbers(sentence):
+                if value in MISPRINTS and not QUESTIONED.search(sentence):
+                    yield f"cell {cell.id!r} states {shown}, which document 000 misprints"
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=str)
+def test_a_wrong_claim_meets_an_objection(claim, package):
+    assert objecting_cell(claim, package) == claim.fails
+
+
+@pytest.mark.parametrize("chapter", sorted({claim.chapter for claim in CLAIMS}))
+def test_the_truth_meets_none(chapter, package):
+    notebook = nbformat.read(ROOT / chapter, as_version=4)
+    assert failing_cell(notebook) is None
+    assert [*prose_faults(chapter, notebook)] == []
+
+
+@pytest.mark.parametrize("place", ["example-run", "lib/masks.py", "box-example"])
+def test_a_claim_that_changes_nothing_is_not_caught(place, package):
+    claim = next(claim for claim in CLAIMS if claim.place == place)
+    same = replace(claim, chapter=LEMMA, claim=claim.truth)
+    assert objecting_cell(same, package) is None
+
+
+def test_a_row_that_no_longer_fits_is_an_error(package):
+    with pytest.raises(ValueError, match="stands there 0 times"):
+        objecting_cell(replace(CLAIMS[0], truth="K @ Q[moody]"), package)
+    with pytest.raises(ValueError, match="has no cell 'scores-moody'"):
+        objecting_cell(replace(CLAIMS[0], place="scores-moody"), package)
+
+
+def test_every_wrong_claim_is_put_back_and_its_proof_objects():
+    """A row of the ledger that says *wrong* names a cell; putting the claim back must make that cell fail."""
+    objections = {
+        (item, f"{claim.chapter}#{claim.fails}")
+        for claim in CLAIMS
+        for item in claim.items
+    }
+    rows = ledger.read(ROOT)
+    wrong = {(row["id"], row["proof"]) for row in rows if row["verdict"] == "wrong"}
+    assert wrong <= objections
+    assert {item for item, _ in objections} <= {row["id"] for row in rows}
