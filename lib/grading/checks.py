@@ -420,7 +420,7 @@ def _as_numbers(answer: object, who: str) -> np.ndarray:
             f"{who} None. A function gives its result by `return`: is that line missing?"
         )
     try:
-        numbers = np.array(answer)
+        numbers = np.asarray(answer)
     except ValueError:
         raise Wrong(
             f"{who} {_kind(answer)} whose rows have different lengths, not an array of numbers."

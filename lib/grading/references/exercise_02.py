@@ -249,8 +249,8 @@ def mask_too_late(scores):
 @mistake(
     "masked_weights",
     "large negative number for −∞",
-    "You fill in −10⁹. Here the allowed scores are smaller still, so the hidden keys win. Only −∞ is below every "
-    "score.",
+    "You fill in −10⁹. Here the allowed score is that small too, so the hidden key gets half of the weight. Only −∞ is "
+    "below every score.",
 )
 def large_negative_number(scores):
     return softmax(future_filled(scores, -1e9))
@@ -679,7 +679,8 @@ breaking_call = (np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]), F
 def attention_of(q, k, v, cut=lambda scores, allowed: scores, scale=True):
     scores = q @ k.T / (np.sqrt(q.shape[1]) if scale else 1)
     allowed = np.tri(len(q), len(k), len(k) - len(q), dtype=bool)
-    return softmax(cut(scores, allowed)) @ v
+    exponentials = np.exp(cut(scores, allowed))
+    return exponentials / exponentials.sum(axis=1, keepdims=True) @ v
 
 
 def minus_infinity(scores, allowed):
@@ -698,19 +699,10 @@ def bug_still_there(q, k, v, training):
 
 @mistake(
     "fixed_attention",
-    "condition turned around",
-    "Now the mask is missing in training. The future must be hidden in both modes.",
+    "mask removed in training",
+    "Now nothing is masked in training, where the suspect was right. The future must be hidden in both modes.",
 )
-def condition_turned_around(q, k, v, training):
-    return suspect_attention(q, k, v, not training)
-
-
-@mistake(
-    "fixed_attention",
-    "mask removed",
-    "Now nothing is masked in either mode: every query reads the future.",
-)
-def mask_removed(q, k, v, training):
+def mask_removed_in_training(q, k, v, training):
     return attention_of(q, k, v)
 
 
@@ -748,7 +740,8 @@ def masked_after(q, k, v, training):
 @mistake(
     "fixed_attention",
     "mask turned around",
-    "The mask is inverted: what was allowed is blocked now, and every query reads its future alone.",
+    "The mask is inverted: what was allowed is blocked now, and every query reads its future alone. Where there is "
+    "none, 0/0 is NaN.",
 )
 def mask_inverted(q, k, v, training):
     return attention_of(
