@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import re
 
 import answers_01
 import answers_02
@@ -156,3 +157,14 @@ def test_the_exercise_scores_nothing_and_runs_to_its_end(trial):
         f"Exercise {trial.number} {'░' * 20} 0 of {sum(points.values())} points"
     )
     assert bars == len(points)
+    needed = [
+        reliance
+        for cell in trial.exercise.cells
+        for reliance in re.findall(r'rely_on\("([\d.]+)", "(\w+)"\)', cell.source)
+    ]
+    assert needed
+    for question, name in needed:
+        assert (
+            f"{question} is not solved yet, so the reference answer stands in for {name}."
+            in text
+        )
