@@ -75,6 +75,13 @@ def test_right_numbers_of_another_type_are_told_so(question, name, wrong, says):
     assert says in finding.why
 
 
+def test_a_wrong_mask_is_named_whatever_its_type():
+    finding = rejection("2.5", to_additive=lambda blocked: blocked * -np.inf)
+    assert finding.misconception == "multiplied by infinity"
+    finding = rejection("2.1", causal_mask=lambda n: np.triu(np.ones((n, n))))
+    assert finding.misconception == "turned around"
+
+
 def only_for(sizes, right, otherwise):
     """An answer that is right for the shapes it has seen, and wrong for all others."""
 

@@ -82,6 +82,9 @@ def test_a_type_can_be_asked_for(exercise):
     exercise.as_numbers = mistake("positive", "numbers", "These are numbers.")(
         lambda x: (x > 0).astype(float)
     )
+    exercise.negative = mistake("positive", "sign", "They are negative.")(
+        lambda x: x < 0
+    )
 
     def judged_as(answer):
         return verdict(
@@ -97,8 +100,11 @@ def test_a_type_can_be_asked_for(exercise):
     assert finding.why == (
         "The numbers are right, but their type is int64; it should be bool."
     )
-    _, finding = judged_as(lambda x: x < 0)
-    assert finding.why == "The numbers differ most at [0]: wanted 1, found 0."
+    for answer in (lambda x: x < 0, lambda x: [0.0, 0.0]):  # wrong in every type
+        _, finding = judged_as(answer)
+        assert (finding.misconception, finding.why) == ("sign", "They are negative.")
+    _, finding = judged_as(lambda x: [True, False])
+    assert finding.why == "The numbers differ most at [1]: wanted 1, found 0."
 
 
 def test_without_a_type_only_the_values_count(exercise):

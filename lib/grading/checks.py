@@ -185,16 +185,16 @@ class Student:
             result = self._answers.call(name, arguments, lib_counts=self._lib_counts)
         except Wrong as wrong:
             raise Wrong(wrong.finding.why, asked=asked) from None
-        right_type = dtype is None or result.dtype == dtype
         with np.errstate(all="ignore"):
             wanted = np.asarray(reference(*arguments), dtype=np.float64)
             found = result.astype(np.float64)
             if view and result.shape == wanted.shape:
                 asked = f"{view.__name__} of {asked}"
                 found, wanted = np.asarray(view(found)), np.asarray(view(wanted))
-            if right_type and agree(found, wanted):
+            right_values = agree(found, wanted)
+            if right_values and (dtype is None or result.dtype == dtype):
                 return
-            named = self._named(name, arguments, result, dtype)
+            named = self._named(name, arguments, result, by_type=right_values)
         texts = {
             "asked": asked,
             "wanted": array_text(wanted),
@@ -202,7 +202,7 @@ class Student:
         }
         if named:
             raise Wrong(named.explanation, misconception=named.name, **texts)
-        if agree(found, wanted):
+        if right_values:
             raise Wrong(
                 f"The numbers are right, but their type is {result.dtype}; it should be {np.dtype(dtype)}.",
                 **texts,
@@ -210,13 +210,13 @@ class Student:
         raise Wrong(_difference(wanted, found), **texts)
 
     def _named(
-        self, name: str, arguments: tuple, result: np.ndarray, dtype: type | None
+        self, name: str, arguments: tuple, result: np.ndarray, *, by_type: bool
     ) -> Mistake | None:
-        """The first known mistake that gives this result; where a type is asked for, in this type too."""
+        """The first known mistake that gives this result; with `by_type` it must be of the same type as well."""
         for known in mistakes_of(self._exercise, name):
             mistaken = np.asarray(known.function(*arguments))
-            same_type = dtype is None or result.dtype == mistaken.dtype
-            if same_type and agree(result, mistaken):
+            same_type = result.dtype == mistaken.dtype
+            if agree(result, mistaken) and (same_type or not by_type):
                 return known
         return None
 
