@@ -532,8 +532,8 @@ def sdpa_additive(blocked):
 @mistake(
     "to_sdpa",
     "numbers for booleans",
-    "0 and 1 are at the right places, but they are numbers, and a mask of numbers is added to the scores: e¹ instead "
-    "of e⁰, and nothing is hidden. Use `~blocked`.",
+    "0 and 1 are at the right places, but they are numbers. PyTorch refuses whole numbers, and adds floats to the "
+    "scores, which hides nothing. Use `~blocked`.",
 )
 def sdpa_numbers(blocked):
     return 1 - blocked.astype(int)
@@ -569,8 +569,8 @@ def mha_additive(allowed):
 @mistake(
     "to_mha",
     "numbers for booleans",
-    "0 and 1 are at the right places, but they are numbers, and a mask of numbers is added to the scores. Use "
-    "`~allowed`.",
+    "0 and 1 are at the right places, but they are numbers. PyTorch refuses whole numbers, and adds floats to the "
+    "scores, which hides nothing. Use `~allowed`.",
 )
 def mha_numbers(allowed):
     return 1 - allowed.astype(int)
@@ -597,8 +597,8 @@ def additive_large(blocked):
 @mistake(
     "to_additive",
     "smallest float for −∞",
-    "You put the smallest float32 in place of −∞. In a row where everything is that small the softmax is uniform, and "
-    "adding a negative score may give −∞ after all. Put −∞.",
+    "You put the smallest float32 in place of −∞. Where a whole row is blocked, the softmax is then uniform, as if "
+    "nothing were. Put −∞.",
 )
 def additive_smallest(blocked):
     return np.where(blocked, np.finfo(np.float32).min, np.float32(0))
@@ -634,7 +634,7 @@ def additive_sign(blocked):
 @mistake(
     "to_additive",
     "wrong type of float",
-    "The values are right, but as float64. The scores are float32, and PyTorch wants a mask of the same type.",
+    "The values are right, but as float64. The scores are float32, and PyTorch refuses a mask of another float type.",
 )
 def additive_double(blocked):
     return np.where(blocked, -np.inf, 0.0)
