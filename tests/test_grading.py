@@ -73,6 +73,69 @@ def test_a_known_mistake_is_named(exercise):
     assert finding.misconception == "division"
 
 
+def truth_asked_for(student):
+    student.same("positive", X, dtype=bool)
+
+
+def test_a_type_can_be_asked_for(exercise):
+    exercise.positive = lambda x: x > 0
+    exercise.as_numbers = mistake("positive", "numbers", "These are numbers.")(
+        lambda x: (x > 0).astype(float)
+    )
+    exercise.negative = mistake("positive", "sign", "They are negative.")(
+        lambda x: x < 0
+    )
+
+    def judged_as(answer):
+        return verdict(
+            truth_asked_for, Student(Answers({"positive": answer}), exercise)
+        )
+
+    assert judged_as(lambda x: x > 0) == ("solved", None)
+    assert judged_as(lambda x: [True, True]) == ("solved", None)
+    _, finding = judged_as(lambda x: [1.0, 1.0])
+    assert (finding.misconception, finding.why) == ("numbers", "These are numbers.")
+    _, finding = judged_as(lambda x: [1, 1])  # no known mistake is of this type
+    assert finding.misconception == ""
+    assert finding.why == (
+        "The numbers are right, but their type is int64; it should be bool."
+    )
+    for answer in (lambda x: x < 0, lambda x: [0.0, 0.0]):  # wrong in every type
+        _, finding = judged_as(answer)
+        assert (finding.misconception, finding.why) == ("sign", "They are negative.")
+    _, finding = judged_as(lambda x: [True, False])
+    assert finding.why == "The numbers differ most at [1]: wanted 1, found 0."
+
+
+def test_without_a_type_only_the_values_count(exercise):
+    exercise.positive = lambda x: x > 0
+    student = Student(Answers({"positive": lambda x: [1, 1.0]}), exercise)
+    assert verdict(lambda s: s.same("positive", X), student) == ("solved", None)
+
+
+def test_what_a_check_computes_with_is_float64(exercise):
+    names = {"positive": lambda x: x > 0, "flag": True, "pair": ([1], [False])}
+    student = Student(Answers(names), exercise)
+    found = [
+        student.call("positive", X),
+        student.value("flag"),
+        *student.values("pair", 2),
+    ]
+    assert [part.dtype for part in found] == [np.float64] * 4
+
+
+def test_a_property_that_fails_can_bear_the_name_of_a_misconception(exercise):
+    def question(student):
+        student.expect(False, "It is odd.", misconception="odd for even")
+
+    status, finding = judged(exercise, None, question=question)
+    assert (status, finding.misconception, finding.why) == (
+        "wrong",
+        "odd for even",
+        "It is odd.",
+    )
+
+
 class Hostile:
     def __array__(self, dtype=None, copy=None):
         raise RuntimeError("not an array")

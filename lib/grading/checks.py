@@ -87,7 +87,7 @@ class Answers:
     def call(
         self, name: str, arguments: tuple, *, lib_counts: bool = True
     ) -> np.ndarray:
-        """Result of the learner's function on copies of `arguments`, as an array of numbers."""
+        """Result of the learner's function on copies of `arguments`: an array of numbers, of the type it came in."""
         function = self.look_up(name)
         if not callable(function):
             raise Wrong(f"`{name}` should be a function, but it is {_kind(function)}.")
@@ -147,16 +147,20 @@ class Student:
         self._lib_counts = lib_counts
 
     def call(self, name: str, *arguments) -> np.ndarray:
-        """Result of the learner's function `name`; the arguments are copied."""
-        return self._answers.call(name, arguments, lib_counts=self._lib_counts)
+        """Result of the learner's function `name`, as float64; the arguments are copied."""
+        return self._answers.call(name, arguments, lib_counts=self._lib_counts).astype(
+            np.float64
+        )
 
     def value(self, name: str) -> np.ndarray:
-        """The learner's number or array `name`."""
-        return self._answers.value(name)
+        """The learner's number or array `name`, as float64."""
+        return self._answers.value(name).astype(np.float64)
 
     def values(self, name: str, count: int) -> tuple[np.ndarray, ...]:
-        """The learner's tuple `name` of `count` arrays."""
-        return self._answers.values(name, count)
+        """The learner's tuple `name` of `count` arrays, as float64."""
+        return tuple(
+            part.astype(np.float64) for part in self._answers.values(name, count)
+        )
 
     def reference(self, name: str) -> Callable:
         """The reference answer, or a given function of the exercise, by name."""
@@ -167,32 +171,30 @@ class Student:
         name: str,
         *arguments,
         view: Callable[[np.ndarray], np.ndarray] | None = None,
+        dtype: type | None = None,
     ) -> None:
         """The learner's function and the reference agree on `arguments`, up to rounding.
 
         Ask from small inputs to large ones: the first that fails is the counterexample shown. When more than
-        one answer is right, `view` maps an answer to what must agree.
+        one answer is right, `view` maps an answer to what must agree. With `dtype` the numbers must also be of
+        that type, such as bool; without it only their values count.
         """
         reference = self.reference(name)
         asked = _call_text(name, reference, arguments)
         try:
-            result = self.call(name, *arguments)
+            result = self._answers.call(name, arguments, lib_counts=self._lib_counts)
         except Wrong as wrong:
             raise Wrong(wrong.finding.why, asked=asked) from None
         with np.errstate(all="ignore"):
             wanted = np.asarray(reference(*arguments), dtype=np.float64)
-            found = result
+            found = result.astype(np.float64)
             if view and result.shape == wanted.shape:
                 asked = f"{view.__name__} of {asked}"
-                found, wanted = np.asarray(view(result)), np.asarray(view(wanted))
-            if agree(found, wanted):
+                found, wanted = np.asarray(view(found)), np.asarray(view(wanted))
+            right_values = agree(found, wanted)
+            if right_values and (dtype is None or result.dtype == dtype):
                 return
-            known = (
-                m
-                for m in mistakes_of(self._exercise, name)
-                if agree(result, m.function(*arguments))
-            )
-            named = next(known, None)
+            named = self._named(name, arguments, result, by_type=right_values)
         texts = {
             "asked": asked,
             "wanted": array_text(wanted),
@@ -200,7 +202,23 @@ class Student:
         }
         if named:
             raise Wrong(named.explanation, misconception=named.name, **texts)
+        if right_values:
+            raise Wrong(
+                f"The numbers are right, but their type is {result.dtype}; it should be {np.dtype(dtype)}.",
+                **texts,
+            )
         raise Wrong(_difference(wanted, found), **texts)
+
+    def _named(
+        self, name: str, arguments: tuple, result: np.ndarray, *, by_type: bool
+    ) -> Mistake | None:
+        """The first known mistake that gives this result; with `by_type` it must be of the same type as well."""
+        for known in mistakes_of(self._exercise, name):
+            mistaken = np.asarray(known.function(*arguments))
+            same_type = result.dtype == mistaken.dtype
+            if agree(result, mistaken) and (same_type or not by_type):
+                return known
+        return None
 
     def expect(
         self,
@@ -210,10 +228,17 @@ class Student:
         asked: str = "",
         wanted: str = "",
         found: str = "",
+        misconception: str = "",
     ) -> None:
-        """A property holds; otherwise `why` tells the learner what is wrong."""
+        """A property holds; otherwise `why` tells the learner what is wrong, and `misconception` gives it a name."""
         if not holds:
-            raise Wrong(why, asked=asked, wanted=wanted, found=found)
+            raise Wrong(
+                why,
+                asked=asked,
+                wanted=wanted,
+                found=found,
+                misconception=misconception,
+            )
 
 
 def agree(one: np.ndarray, other: np.ndarray) -> bool:
@@ -387,7 +412,7 @@ def _line_of(answer: object, error: BaseException) -> str:
 
 
 def _as_numbers(answer: object, who: str) -> np.ndarray:
-    """The answer as an array of integers or floats; Unsolved for `...`, Wrong in words for anything else."""
+    """The answer as an array of booleans, integers or floats; Unsolved for `...`, Wrong in words for anything else."""
     if answer is ...:
         raise Unsolved
     if answer is None:
@@ -395,14 +420,14 @@ def _as_numbers(answer: object, who: str) -> np.ndarray:
             f"{who} None. A function gives its result by `return`: is that line missing?"
         )
     try:
-        numbers = np.array(answer)
+        numbers = np.asarray(answer)
     except ValueError:
         raise Wrong(
             f"{who} {_kind(answer)} whose rows have different lengths, not an array of numbers."
         ) from None
     if numbers.dtype.kind not in "biuf":
         raise Wrong(f"{who} {_kind(answer)}, not a number or an array of numbers.")
-    return numbers.astype(np.float64)
+    return numbers
 
 
 def _kind(thing: object) -> str:
@@ -447,5 +472,8 @@ def array_text(array: np.ndarray) -> str:
 def _call_text(name: str, function: Callable, arguments: tuple) -> str:
     """The call as one would write it, with the names of the parameters."""
     given = inspect.signature(function).bind(*arguments).arguments
-    shown = [f"{parameter}={array_text(value)}" for parameter, value in given.items()]
+    shown = [
+        f"{parameter}={array_text(value) if isinstance(value, np.ndarray) else value}"
+        for parameter, value in given.items()
+    ]
     return f"{name}({', '.join(shown)})"

@@ -1,0 +1,170 @@
+"""Every exercise: right answers in several styles are accepted, each misconception is named, nothing else passes."""
+
+import doctest
+import inspect
+import re
+
+import answers_01
+import answers_02
+import numpy as np
+import pytest
+from exercise_trial import ROOT, outputs
+
+from lib.examples import S
+from lib.grading import build, checks
+from lib.notebooks import execute
+
+TRIALS = [answers_01.TRIAL, answers_02.TRIAL]
+each_exercise = pytest.mark.parametrize(
+    "trial", TRIALS, ids=lambda trial: f"exercise {trial.number}"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_question_solved(monkeypatch):
+    monkeypatch.setattr(checks, "_solved", {})
+
+
+# --- right answers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trial", "question", "name", "answer"),
+    [
+        pytest.param(trial, question, name, answer, id=f"{name}: {answer.__name__}")
+        for trial in TRIALS
+        for question, names in trial.right.items()
+        for name, answers in names.items()
+        for answer in answers
+    ],
+)
+def test_right_answers_in_every_style_get_full_points(trial, question, name, answer):
+    result = trial.judged(question, **{name: answer})
+    assert (result.status, result.finding) == ("solved", None)
+    assert result.earned == trial.references.POINTS[question]
+
+
+@each_exercise
+def test_every_answer_has_three_styles(trial):
+    for names in trial.right.values():
+        for name, answers in names.items():
+            assert len(answers) >= 3, name
+
+
+@each_exercise
+def test_the_examples_in_the_questions_are_true(trial):
+    found = doctest.testmod(trial.references, extraglobs={"S": S})
+    examples = inspect.getsource(trial.references).count(" >>> ")
+    assert (found.failed, found.attempted) == (0, examples)
+    assert examples >= len(trial.question_of)
+
+
+# --- wrong answers -----------------------------------------------------------------------------------------------
+
+
+@each_exercise
+def test_every_answer_knows_some_mistakes(trial):
+    assert {known.answer for known in trial.mistakes} == set(trial.question_of)
+
+
+@pytest.mark.parametrize(
+    ("trial", "known"),
+    [
+        pytest.param(trial, known, id=f"{known.answer}: {known.name}")
+        for trial in TRIALS
+        for known in trial.mistakes
+    ],
+)
+def test_each_misconception_is_rejected_with_its_own_message(trial, known):
+    result = trial.judged(
+        trial.question_of[known.answer], **{known.answer: known.function}
+    )
+    assert (result.status, result.earned) == ("wrong", 0)
+    assert (result.misconception, result.finding.why) == (known.name, known.explanation)
+
+
+@each_exercise
+def test_no_two_mistakes_of_an_answer_share_a_name_or_a_message(trial):
+    for part in ("name", "explanation"):
+        pairs = [(known.answer, getattr(known, part)) for known in trial.mistakes]
+        assert len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize(
+    ("trial", "name"),
+    [
+        pytest.param(trial, name, id=f"{trial.number}: {name}")
+        for trial in TRIALS
+        for name in trial.question_of
+    ],
+)
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        lambda *arguments, right: np.zeros_like(right),
+        lambda *arguments, right: np.ones_like(right),
+        lambda *arguments, right: np.full(right.shape, np.nan),
+        lambda *arguments, right: arguments[0],
+        lambda *arguments, right: arguments[-1],
+        lambda *arguments, right: (
+            np.eye(*right.shape[-2:], dtype=right.dtype)
+            if right.ndim > 1
+            else np.arange(right.size)
+        ),
+        lambda *arguments, right: 0.5,
+        lambda *arguments, right: None,
+        lambda *arguments, right: (
+            right + 1e-3 * np.arange(1, right.size + 1).reshape(right.shape)
+        ),
+    ],
+    ids=[
+        "zeros",
+        "ones",
+        "nan",
+        "first argument",
+        "last argument",
+        "identity",
+        "constant",
+        "None",
+        "a little off",
+    ],
+)
+def test_functions_that_do_not_answer_are_rejected(trial, name, cheat):
+    def answer(*arguments):
+        return cheat(*arguments, right=np.asarray(trial.names[name](*arguments)))
+
+    result = trial.judged(trial.question_of[name], **{name: answer})
+    assert (result.status, result.earned) == ("wrong", 0)
+
+
+# --- the notebooks, really run -----------------------------------------------------------------------------------
+
+
+@each_exercise
+def test_the_solution_scores_full_marks(trial):
+    text = "\n".join(outputs(execute(trial.solution, ROOT / "solutions")))
+    total = sum(trial.references.POINTS.values())
+    assert text.count("✔ Solved") == sum(1 for _ in build.checks_in(trial.solution))
+    assert f"Exercise {trial.number} {'█' * 20} {total} of {total} points" in text
+
+
+@each_exercise
+def test_the_exercise_scores_nothing_and_runs_to_its_end(trial):
+    text = "\n".join(outputs(execute(trial.exercise, ROOT / "exercises")))
+    points = trial.references.POINTS
+    assert text.count("○ Not solved yet") == len(points)
+    bars = text.count(
+        f"Exercise {trial.number} {'░' * 20} 0 of {sum(points.values())} points"
+    )
+    assert bars == len(points)
+    needed = [
+        reliance
+        for cell in trial.exercise.cells
+        for reliance in re.findall(r'rely_on\("([\d.]+)", "(\w+)"\)', cell.source)
+    ]
+    assert needed
+    for question, name in needed:
+        assert (
+            f"{question} is not solved yet, so the reference answer stands in for {name}."
+            in text
+        )
