@@ -217,8 +217,8 @@ def softmax_of(scores):
 @mistake(
     "query_weights",
     "sum over all keys",
-    "The future weights are 0, but the denominator still runs over all keys, so your weights sum to less than 1 and they "
-    "change when a future key changes. Sum over j ≤ i only.",
+    "The future weights are 0, but the denominator still runs over all keys, so your weights sum to less than 1 and "
+    "they change when a future key changes. Sum over j ≤ i only.",
 )
 def sum_over_all_keys(i, q, k):
     return softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)
@@ -311,8 +311,8 @@ def overflow(i, q, k):
 @mistake(
     "query_weights",
     "largest score of all keys subtracted",
-    "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 is "
-    "NaN. Take the largest over j ≤ i.",
+    "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 "
+    "is NaN. Take the largest over j ≤ i.",
 )
 def largest_of_all_subtracted(i, q, k):
     scores = scores_of(i, q, k)
