@@ -4,16 +4,19 @@ A rule takes a `Page` and yields one sentence for each fault, with the id of the
 """
 
 import ast
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
 from nbformat import NotebookNode
+from PIL import Image, UnidentifiedImageError
 
 from lib.repository import BADGE_ID, BOOTSTRAP_ID, Address, badge, bootstrap
 
@@ -128,6 +131,23 @@ def pictures_have_alt(page: Page) -> Iterator[str]:
             yield f"cell {cell.id!r} holds a picture without alternative text"
 
 
+def pictures_show_something(page: Page) -> Iterator[str]:
+    for cell, output in page.outputs:
+        if picture := output.get("data", {}).get("image/png"):
+            try:
+                image = Image.open(BytesIO(base64.b64decode(picture)))
+            except (ValueError, UnidentifiedImageError):
+                yield f"cell {cell.id!r} stores a picture that is no PNG: run `python -m lib notebooks --run`"
+                continue
+            if (
+                len(
+                    image.convert("RGB").getcolors(maxcolors=image.width * image.height)
+                )
+                == 1
+            ):
+                yield f"cell {cell.id!r} shows a blank picture"
+
+
 def plain_markdown(page: Page) -> Iterator[str]:
     """Notebooks are read on GitHub, in JupyterLab and in Colab, which know no MyST."""
     directive = r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{[^}]+\}.*|^\s*:{3,}.*"
@@ -211,6 +231,7 @@ EVERY_NOTEBOOK = (
     first_cells,
     calm_outputs,
     pictures_have_alt,
+    pictures_show_something,
     plain_markdown,
     links_lead_somewhere,
 )

@@ -15,6 +15,8 @@ from lib.repository import badge, bootstrap, read_address
 
 CONFIG = "repository:\n  url: https://github.com/someone/a-course\n  branch: trunk\n"
 NAME = "01_sample.ipynb"
+# One pixel: a picture in which nothing is to be seen.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 PREDICTION = """\
 **Predict.** What comes out?
 
@@ -38,7 +40,9 @@ from matplotlib.figure import Figure
 from lib.explore import explore
 from lib.figures import show
 def draw(size):
-    return show(Figure(figsize=(1, 1)), alt=f"A blank square, size {size}.")"""
+    figure = Figure(figsize=(1, 1))
+    figure.subplots().bar([0], [size])
+    return show(figure, alt=f"One bar, size {size}.")"""
 
 
 def sample(root: Path) -> nbformat.NotebookNode:
@@ -215,6 +219,16 @@ FAULTS = {
         "settle-one",
         shows({"image/png": "eA==", "text/plain": "<Figure size 1x1>"}),
         "cell 'settle-one' shows a picture without alternative text",
+    ),
+    "blank picture": (
+        "settle-one",
+        shows({"image/png": PIXEL, "text/plain": "Nothing at all."}),
+        "cell 'settle-one' shows a blank picture",
+    ),
+    "no picture": (
+        "settle-one",
+        shows({"image/png": "eA==", "text/plain": "Nothing at all."}),
+        "cell 'settle-one' stores a picture that is no PNG",
     ),
     "Markdown picture without alt": (
         "title",
