@@ -30,7 +30,6 @@ LABELS = (
 )
 LABELLED = re.compile(
     rf"\b{LABELS}[\s:]+\(?\d+(?:\.\d+)+(?:(?:,| and|,? or| to|–)\s+\(?\d+(?:\.\d+)+)*",
-    re.IGNORECASE,
 )
 NUMBER = re.compile(r"(?<![\w.])((?<![\w)\]}.])-)?(\d+\.\d*|\d+)(e[+-]?\d+)?(?!\.?\d)")
 
@@ -139,12 +138,8 @@ def pictures_show_something(page: Page) -> Iterator[str]:
             except (ValueError, UnidentifiedImageError):
                 yield f"cell {cell.id!r} stores a picture that is no PNG: run `python -m lib notebooks --run`"
                 continue
-            if (
-                len(
-                    image.convert("RGB").getcolors(maxcolors=image.width * image.height)
-                )
-                == 1
-            ):
+            extremes = image.convert("RGB").getextrema()
+            if all(darkest == brightest for darkest, brightest in extremes):
                 yield f"cell {cell.id!r} shows a blank picture"
 
 
@@ -175,17 +170,20 @@ def links_lead_somewhere(page: Page) -> Iterator[str]:
 
 
 def numbers_are_computed(page: Page) -> Iterator[str]:
-    """A decimal or a percentage in the prose is printed or asserted by a cell of the same notebook."""
+    """A decimal or a percentage in prose or alternative text is printed or asserted by a cell of the notebook."""
     computed = set(chain.from_iterable(map(printed_numbers, page.codes)))
+    prose = [(cell, "prose", cell.source) for cell in page.texts]
     for cell in page.codes:
         try:
             computed |= asserted_numbers(cell.source)
+            typed = typed_alternative_texts(cell.source)
+            prose += [(cell, "alternative text", text) for text in typed]
         except SyntaxError as error:
             yield f"cell {cell.id!r} is not plain Python: {error.msg} in line {error.lineno}"
-    for cell in page.texts:
-        for shown, value, percent in prose_numbers(cell.source):
+    for cell, kind, text in prose:
+        for shown, value, percent in prose_numbers(text):
             if value not in computed and not (percent and value / 100 in computed):
-                yield f"{shown} stands in the prose of cell {cell.id!r} but no cell prints or asserts it"
+                yield f"{shown} stands in the {kind} of cell {cell.id!r} but no cell prints or asserts it"
 
 
 def predictions(page: Page) -> Iterator[str]:
@@ -215,6 +213,9 @@ def chapter_parts(page: Page) -> Iterator[str]:
     prose = "\n".join(cell.source for cell in page.texts)
     code = "\n".join(cell.source for cell in page.codes)
     exercise = f"../exercises/{page.path.name}"
+    twins = [cell for cell in page.codes if "torch" in cell.source]
+    if not any(re.search(r"^\s*assert\b", cell.source, re.MULTILINE) for cell in twins):
+        yield "no cell asserts that NumPy and its PyTorch twin agree"
     if not re.search(r"^explore\(", code, re.MULTILINE):
         yield "no cell shows a slider: explore(…)"
     if not re.search(rf"^> \*\*(?:{STATEMENTS}) \d+\.\d+", prose, re.MULTILINE):
@@ -302,6 +303,15 @@ def asserted_numbers(code: str) -> set[Decimal]:
         for node in nodes
         if isinstance(node, ast.Constant) and type(node.value) in (int, float)
     }
+
+
+def typed_alternative_texts(code: str) -> Iterator[str]:
+    """What is typed in the ``alt=…`` of a code cell; what an f-string computes is left out."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.keyword) and node.arg == "alt":
+            for part in getattr(node.value, "values", [node.value]):
+                if isinstance(part, ast.Constant):
+                    yield str(part.value)
 
 
 def is_assert_call(node: ast.AST) -> bool:

@@ -9,7 +9,12 @@ from nbformat import v4
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.__main__ import main
-from lib.notebook_rules import asserted_numbers, prose_numbers, without_code
+from lib.notebook_rules import (
+    asserted_numbers,
+    prose_numbers,
+    typed_alternative_texts,
+    without_code,
+)
 from lib.notebooks import execute, normalise, problems
 from lib.repository import badge, bootstrap, read_address
 
@@ -58,7 +63,7 @@ def sample(root: Path) -> nbformat.NotebookNode:
                 "# 1 Sample\n\n> **Lemma 1.1 (Sum).** As in Lemma 3.2, it is 0.46.",
                 id="title",
             ),
-            code("print(0.46)\nassert abs(-0.25 + 0.25) < 0.5", id="sum"),
+            code("import torch\nprint(0.46)\nassert abs(-0.25 + 0.25) < 0.5", id="sum"),
             text(PREDICTION, id="predict-one"),
             code("1", id="settle-one"),
             text(PREDICTION, id="predict-two"),
@@ -267,6 +272,16 @@ FAULTS = {
         shows({"image/png": "eA==", "text/plain": "A bar of height 0.46."}),
         "0.46 stands in the prose",
     ),
+    "wrong number typed as alt text": (
+        "settle-one",
+        source('show(figure, alt="A bar of height 0.47.")'),
+        "0.47 stands in the alternative text of cell 'settle-one'",
+    ),
+    "no twin": (
+        "sum",
+        source("print(0.46)"),
+        "no cell asserts that NumPy and its PyTorch twin agree",
+    ),
     "magic": ("sum", more("%pip list"), "cell 'sum' is not plain Python"),
     "two answers": (
         "predict-one",
@@ -327,6 +342,7 @@ def test_an_exercise_need_not_look_like_a_chapter(course):
         ("In 1997 there were 3. Then 4.", []),
         ("Observations 3.1 and 3.2, Lemma 2.1, Section 10.1.5, Python 3.11", []),
         ("*Observação 3.1* and (Obs. 3.2)", []),
+        ("the larger part 0.53, at step 0.5", ["0.53", "0.5"]),
         ("## 1.2 A heading", []),
         ("`0.5` and [a](https://x.org/0.5)", []),
         ("```\n0.5\n```", []),
@@ -341,6 +357,13 @@ def test_numbers_that_claim_a_value_are_told_from_names(prose, found):
 def test_only_assertions_count_as_asserted():
     code = "x = 0.1\nassert x == 0.2\nnp.testing.assert_allclose(x, -0.3)\nprint(0.4)"
     assert {float(value) for value in asserted_numbers(code)} == {0.2, -0.3}
+
+
+def test_alternative_texts_are_read_where_they_are_typed():
+    code = (
+        "show(f, alt='0.1' '0.2')\nshow(f, alt=f'0.3 {x:8.2f} 0.4')\nshow(f, alt=text)"
+    )
+    assert list(typed_alternative_texts(code)) == ["0.10.2", "0.3 ", " 0.4"]
 
 
 def test_code_is_no_prose():
