@@ -22,6 +22,9 @@ from lib.repository import BADGE_ID, BOOTSTRAP_ID, Address, badge, bootstrap
 
 TEXT_LIMIT = 3_000  # characters of text output a cell
 PICTURE_LIMIT = 400_000  # base64 characters of one PNG
+# What nbval, nbclient and MyST-NB take as leave to skip a cell, or to accept whatever it gives.
+EXEMPTING_TAG = re.compile(r"nbval-|raises-exception|skip-execution|remove-")
+EXEMPTING_COMMENT = re.compile(r"#\s*(?:NBVAL_\w+|PYTEST_VALIDATE_\w+)")
 STATEMENTS = "Definition|Lemma|Theorem|Proposition|Observation|Corollary|Remark|Example"
 # What precedes a number that is a name and not a value: "Lemma 2.1", "Observations 3.1 and 3.2", "Python 3.11".
 LABELS = (
@@ -112,6 +115,18 @@ def calm_outputs(page: Page) -> Iterator[str]:
         for kind in output.get("data", {}):
             if kind.startswith("application/"):
                 yield f"cell {cell.id!r} stores {kind}: run `python -m lib notebooks --run`"
+
+
+def nothing_is_exempt(page: Page) -> Iterator[str]:
+    """No cell asks a runner to pass over it or over its faults."""
+    for cell in page.notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            if EXEMPTING_TAG.match(tag):
+                yield f"cell {cell.id!r} has the tag {tag!r}, which exempts it from the tests: remove the tag"
+        if cell.cell_type == "code" and (
+            found := EXEMPTING_COMMENT.search(cell.source)
+        ):
+            yield f"cell {cell.id!r} holds {found[0]!r}, which exempts it from the tests: remove it"
 
 
 def pictures_have_alt(page: Page) -> Iterator[str]:
@@ -231,6 +246,7 @@ EVERY_NOTEBOOK = (
     stable_ids,
     first_cells,
     calm_outputs,
+    nothing_is_exempt,
     pictures_have_alt,
     pictures_show_something,
     plain_markdown,

@@ -225,6 +225,16 @@ FAULTS = {
         shows({"image/png": "eA==", "text/plain": "<Figure size 1x1>"}),
         "cell 'settle-one' shows a picture without alternative text",
     ),
+    "tag that skips": (
+        "sum",
+        lambda c: c.metadata.update(tags=["nbval-ignore-output"]),
+        "cell 'sum' has the tag 'nbval-ignore-output'",
+    ),
+    "comment that skips": (
+        "sum",
+        more("# NBVAL_SKIP"),
+        "cell 'sum' holds '# NBVAL_SKIP'",
+    ),
     "blank picture": (
         "settle-one",
         shows({"image/png": PIXEL, "text/plain": "Nothing at all."}),
