@@ -224,6 +224,22 @@ def predictions(page: Page) -> Iterator[str]:
         yield f"it has {count} predictions (**Predict.** …); expected at least 2"
 
 
+def statements_are_numbered(page: Page) -> Iterator[str]:
+    """A number of this chapter names one statement, and what the prose calls by number is stated here."""
+    chapter = int(page.path.name.partition("_")[0])
+    name = rf"(?P<kind>{STATEMENTS}) (?P<number>{chapter}\.\d+)"
+    stated: dict[str, str] = {}
+    for cell in page.texts:
+        for lead in re.finditer(rf"^> \*\*{name}", cell.source, re.MULTILINE):
+            if lead["number"] in stated:
+                yield f"cell {cell.id!r} states {lead['number']} once more; give it a number of its own"
+            stated[lead["number"]] = lead["kind"]
+    for cell in page.texts:
+        for named in re.finditer(rf"\b{name}\b", cell.source):
+            if stated.get(named["number"]) != named["kind"]:
+                yield f"cell {cell.id!r} speaks of {named[0]}, which the chapter does not state"
+
+
 def chapter_parts(page: Page) -> Iterator[str]:
     prose = "\n".join(cell.source for cell in page.texts)
     code = "\n".join(cell.source for cell in page.codes)
@@ -252,7 +268,12 @@ EVERY_NOTEBOOK = (
     plain_markdown,
     links_lead_somewhere,
 )
-CHAPTERS = (numbers_are_computed, predictions, chapter_parts)
+CHAPTERS = (
+    numbers_are_computed,
+    predictions,
+    statements_are_numbered,
+    chapter_parts,
+)
 
 
 def broken_rules(page: Page) -> list[str]:

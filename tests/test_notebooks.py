@@ -292,6 +292,21 @@ FAULTS = {
         source("print(0.46)"),
         "no cell asserts that NumPy and its PyTorch twin agree",
     ),
+    "statement of no such number": (
+        "title",
+        more("By Lemma 1.2 and Lemma 7.2."),
+        "cell 'title' speaks of Lemma 1.2, which the chapter does not state",
+    ),
+    "statement of another kind": (
+        "title",
+        more("By Theorem 1.1."),
+        "cell 'title' speaks of Theorem 1.1, which",
+    ),
+    "number stated twice": (
+        "recap",
+        more("> **Theorem 1.1.** One."),
+        "cell 'recap' states 1.1 once more",
+    ),
     "magic": ("sum", more("%pip list"), "cell 'sum' is not plain Python"),
     "two answers": (
         "predict-one",
