@@ -226,7 +226,7 @@ def predictions(page: Page) -> Iterator[str]:
 
 def statements_are_numbered(page: Page) -> Iterator[str]:
     """A number of this chapter names one statement, and what the prose calls by number is stated here."""
-    chapter = int(page.path.name.partition("_")[0])
+    chapter = page.path.name[:2].lstrip("0")
     name = rf"(?P<kind>{STATEMENTS}) (?P<number>{chapter}\.\d+)"
     stated: dict[str, str] = {}
     for cell in page.texts:
