@@ -282,6 +282,9 @@ def plane(
     """The value plane alone, as a picture of its own."""
     figure = _figure(5.6, 4.0)
     value_plane(figure.add_subplot(), values, tokens, weights, allowed, output)
+    # Equal units on both axes and a constrained layout settle only after a first drawing.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return figure
 
 

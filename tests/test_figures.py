@@ -1,203 +1,187 @@
-"""What each figure draws: its labels, its marks where the numbers say, and pixels that are not blank."""
+"""What the pictures show: artists, labels, and pixels that are not blank."""
+
+import inspect
+import io
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgba
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from slider_probe import decode
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from PIL import Image
+from strategies import repeatable
 
 from lib import figures
-from lib.figures import FORBIDDEN, Picture, show
+from lib.examples import SENTENCE, W_K, W_Q, W_V, X
+from lib.masks import causal
+from lib.numpy_attention import attention_weights
 
-TOKENS = ("who", "reads", "whom")
-WEIGHTS = np.array([0.25, 0.75, 0.0])
-ALLOWED = np.array([True, True, False])
-VALUES = np.array([[0.0, 1.0], [2.0, 0.0], [5.0, 5.0]])
-OUTPUT = np.array([1.5, 0.25])
+V = X @ W_V
+ALLOWED = causal.dense(8)
+WEIGHTS = attention_weights(X @ W_Q, X @ W_K, causal)
+RIVER = SENTENCE.index("river")
+ROW = (WEIGHTS[RIVER], ALLOWED[RIVER], WEIGHTS[RIVER] @ V)
 
-
-def state(title=""):
-    return figures.attention_state(TOKENS, VALUES, WEIGHTS, ALLOWED, OUTPUT, title)
-
-
-FIGURES = {
-    "attention_arcs": lambda: figures.attention_arcs(TOKENS, WEIGHTS, 1),
-    "matrix": lambda: figures.matrix(np.eye(2), allowed=np.tri(2, dtype=bool)),
-    "attention_state": state,
-    "plane": lambda: figures.plane(TOKENS, VALUES, WEIGHTS, ALLOWED, OUTPUT),
-    "share_bars": lambda: figures.share_bars(WEIGHTS[:2], np.full((2, 3), 0.5), "ab"),
-    "attention_flow": figures.attention_flow,
+# One call of each drawing function. A new function has to be added here.
+CALLS = {
+    "attention_arcs": lambda: figures.attention_arcs(SENTENCE, WEIGHTS[RIVER], RIVER),
+    "attention_flow": lambda: figures.attention_flow(),
+    "attention_state": lambda: figures.attention_state(SENTENCE, V, *ROW, "a title"),
+    "matrix": lambda: figures.matrix(
+        WEIGHTS, rows=SENTENCE, columns=SENTENCE, allowed=ALLOWED, title="a title"
+    ),
+    "plane": lambda: figures.plane(SENTENCE, V, *ROW),
+    "share_bars": lambda: figures.share_bars(
+        np.array([0.25, 0.75]), np.array([[0.1, 0.6], [0.9, 0.4]]), ("one", "two")
+    ),
 }
 
 
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
+def pixels(figure):
+    buffer = io.BytesIO(figures.Picture(figure, "three words long").encode())
+    return np.asarray(Image.open(buffer).convert("RGB")).astype(int)
 
 
-def tick_labels(axis):
-    return [text.get_text() for text in axis.get_ticklabels()]
+def texts(figure):
+    return [t.get_text() for t in figure.findobj(Text) if t.get_text().strip()]
 
 
-def hatched(axes):
-    """The lower left corners of the hatched cells or columns."""
-    return {patch.get_xy() for patch in axes.patches if patch.get_hatch() == FORBIDDEN}
-
-
-def bar_heights(axes):
-    return [bar.get_height() for bars in axes.containers for bar in bars]
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_spreads_over_its_page_the_same_way_every_time(name):
-    pixels = decode(show(FIGURES[name](), alt="what is to be seen").encode())
-    again = decode(show(FIGURES[name](), alt="what is to be seen").encode())
-    np.testing.assert_array_equal(pixels, again)
-    rows, columns = np.nonzero((pixels != 255).any(axis=2))
-    height, width, _ = pixels.shape
-    assert np.ptp(rows) > 0.4 * height
-    assert np.ptp(columns) > 0.5 * width
-
-
-def test_every_public_figure_function_is_tested():
+def test_every_drawing_function_is_tested_here():
     drawing = {
         name
-        for name, value in vars(figures).items()
-        if getattr(value, "__annotations__", {}).get("return") is Figure
+        for name, function in inspect.getmembers(figures, inspect.isfunction)
+        if inspect.signature(function).return_annotation is Figure
         and not name.startswith("_")
     }
-    assert drawing == set(FIGURES)
+    assert drawing == set(CALLS)
 
 
-def test_an_arc_goes_from_the_query_to_each_key_that_it_reads():
-    (axes,) = figures.attention_arcs(TOKENS, WEIGHTS, 1).axes
-    assert texts(axes) == ["who", "0.25", "reads", "0.75", "whom", "0.00"]
-    assert [text.get_position()[0] for text in axes.texts[::2]] == [0, 1, 2]
-    to_who, to_itself = axes.lines  # a weight of 0 has no arc
-    assert sorted(to_who.get_xdata()[[0, -1]]) == [0, 1]
-    assert to_itself.get_xdata().mean() == pytest.approx(1, abs=0.01)
-    assert to_itself.get_linewidth() > to_who.get_linewidth()
+@pytest.mark.parametrize("name", CALLS)
+def test_a_figure_is_not_blank_and_draws_the_same_each_time(name):
+    first, again = pixels(CALLS[name]()), pixels(CALLS[name]())
+    assert np.array_equal(first, again)
+    inked = (np.abs(first - first[0, 0]).sum(axis=-1) > 60).mean()
+    assert inked > 0.01, f"only {inked:.2%} of the pixels differ from the background"
 
 
-def test_the_matrix_writes_allowed_numbers_and_hatches_the_rest():
-    values, allowed = np.array([[1.0, 0.0], [0.25, 0.75]]), np.tri(2, dtype=bool)
-    (axes,) = figures.matrix(
-        values, rows="ab", columns="cd", allowed=allowed, title="T"
-    ).axes
-    written = {text.get_position(): text.get_text() for text in axes.texts}
-    assert written == {(0, 0): "1.00", (0, 1): "0.25", (1, 1): "0.75"}  # (key, query)
-    assert hatched(axes) == {(0.5, -0.5)}
-    assert (tick_labels(axes.xaxis), tick_labels(axes.yaxis)) == (
-        ["c", "d"],
-        ["a", "b"],
-    )
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("key j", "query i")
-    assert axes.get_title() == "T"
-    np.testing.assert_array_equal(axes.images[0].get_array(), values)
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_is_cut_off(name):
+    figure = CALLS[name]()
+    figure.draw_without_rendering()
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0) >= -0.01
+    assert drawn.x1 <= width + 0.01
+    assert drawn.y1 <= height + 0.01
 
 
-def test_the_matrix_counts_from_0_without_labels_and_rounds_as_told():
-    (axes,) = figures.matrix(np.array([[1.25, -2.0]]), decimals=1).axes
-    assert texts(axes) == ["1.2", "-2.0"]
-    assert tick_labels(axes.xaxis) == ["0", "1"]
-    assert hatched(axes) == set()
+def test_arcs_are_as_thick_as_their_weights():
+    weights = np.array([0.5, 0.0, 0.2, 0.3])
+    figure = figures.attention_arcs(["a", "b", "c", "d"], weights, query=3)
+    lines = figure.axes[0].lines
+    assert len(lines) == 3  # no arc where the weight is zero
+    widths = [line.get_linewidth() for line in lines]
+    assert np.argsort(widths).tolist() == [1, 2, 0]
+    # Each arc ends at its key, and all begin at the query.
+    ends = [sorted((line.get_xdata()[0], line.get_xdata()[-1])) for line in lines[:2]]
+    assert np.allclose(ends, [[0, 3], [2, 3]])
+    assert [t for t in texts(figure) if "." in t] == ["0.50", "0.00", "0.20", "0.30"]
 
 
-def test_a_state_shows_the_weights_as_bars_and_hatches_what_is_hidden():
-    bars, _ = state("window 2").axes
-    assert bar_heights(bars) == WEIGHTS.tolist()
-    assert tick_labels(bars.xaxis) == list(TOKENS)
-    assert texts(bars) == ["0.25", "0.75", ""]
-    assert hatched(bars) == {(1.5, 0)}
-    assert bars.get_title() == "window 2"
+def test_a_matrix_writes_what_is_allowed_and_hatches_what_is_not():
+    values = np.array([[0.25, 9.0], [0.5, 0.75]])
+    allowed = np.array([[True, False], [True, True]])
+    figure = figures.matrix(values, rows="ab", columns="cd", allowed=allowed)
+    axes = figure.axes[0]
+    cells = {tuple(t.get_position()): t.get_text() for t in axes.texts}
+    assert cells == {(0, 0): "0.25", (0, 1): "0.50", (1, 1): "0.75"}  # (key, query)
+    hatched = [p for p in axes.patches if p.get_hatch()]
+    assert [(p.get_x() + 0.5, p.get_y() + 0.5) for p in hatched] == [(1, 0)]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["c", "d"]
 
 
-@pytest.mark.parametrize(
-    "axes", [state().axes[1], FIGURES["plane"]().axes[0]], ids=["state", "plane"]
-)
-def test_the_plane_shows_values_their_hull_and_the_output(axes):
+def test_the_state_shows_the_weights_as_bars_and_hatches_the_future():
+    above = CALLS["attention_state"]().axes[0]
+    bars = [p for p in above.patches if isinstance(p, Rectangle) and not p.get_hatch()]
+    assert np.allclose([bar.get_height() for bar in bars], WEIGHTS[RIVER])
+    hatched = [p.get_x() + p.get_width() / 2 for p in above.patches if p.get_hatch()]
+    assert np.allclose(sorted(hatched), np.flatnonzero(~ALLOWED[RIVER]))
+    labels = [t.get_text() for t in above.texts if t.get_text()]
+    assert labels == [f"{w:.2f}" for w in WEIGHTS[RIVER][: RIVER + 1]]
+
+
+def test_the_plane_shows_the_hull_the_hidden_values_and_the_output():
+    axes = CALLS["plane"]().axes[0]
     hidden, visible, output = axes.collections
-    assert hidden.get_offsets().tolist() == [[5, 5]]
-    assert visible.get_offsets().tolist() == VALUES[:2].tolist()
-    small, large = visible.get_sizes()
-    assert large > small
-    assert output.get_offsets().tolist() == [OUTPUT.tolist()]
-    (hull,) = axes.patches
-    assert {tuple(corner) for corner in hull.get_xy()} == {(0, 1), (2, 0)}
-    assert texts(axes) == list(TOKENS)
+    assert np.allclose(hidden.get_offsets(), V[~ALLOWED[RIVER]])
+    assert np.allclose(visible.get_offsets(), V[ALLOWED[RIVER]])
+    assert np.allclose(output.get_offsets(), ROW[2])
+    sizes, weights = visible.get_sizes(), WEIGHTS[RIVER][ALLOWED[RIVER]]
+    assert np.array_equal(np.argsort(sizes), np.argsort(weights))
+    corners = axes.patches[0].get_xy()
+    assert {tuple(c) for c in corners} <= {tuple(v) for v in V[ALLOWED[RIVER]]}
+    names = " ".join(t.get_text() for t in axes.texts).split()
+    assert sorted(names) == sorted(set(SENTENCE))  # both "the" share one place
 
 
-def test_tokens_with_one_value_share_a_label():
-    values = np.array([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]])
-    drawn = figures.plane(("a", "b", "a"), values, WEIGHTS, ALLOWED, OUTPUT)
-    assert texts(drawn.axes[0]) == ["a b", "a"]
-
-
-def test_the_hull_leaves_out_what_lies_inside_or_on_an_edge():
-    points = np.array([[0, 0], [1, 1], [2, 0], [1, 0], [2, 2], [0, 2], [0, 0]], float)
-    corners = points[figures.hull_order(points)].tolist()
-    assert corners == [[0, 0], [2, 0], [2, 2], [0, 2]]
-    assert figures.hull_order(np.array([[3.0, 4.0]])).tolist() == [0]
-
-
-def test_shares_stand_beside_the_weights_and_fill_each_bar():
-    shares = np.array([[0.4, 0.1], [0.6, 0.9]])
-    (axes,) = figures.share_bars(np.array([0.3, 0.7]), shares, ("one", "two")).axes
-    assert bar_heights(axes) == pytest.approx([0.3, 0.4, 0.1, 0.7, 0.6, 0.9])
-    tops = [bar.get_y() + bar.get_height() for bar in axes.containers[1]]
-    assert tops == pytest.approx([1, 1, 1])
-    assert texts(axes) == ["30.0 %", "40.0 %", "10.0 %", "70.0 %", "60.0 %", "90.0 %"]
-    assert tick_labels(axes.xaxis)[0] == "weights"
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert sorted(legend) == ["one", "two"]
-
-
-def test_the_flow_leads_from_tokens_to_the_output():
-    (axes,) = figures.attention_flow().axes
-    boxes = {text.get_text().split("\n")[0]: text for text in axes.texts}
-    boxes.pop("")  # the arrows
-    assert [name.split()[0] for name in boxes] == [
-        *("token", "each", "query", "key", "value", "score", "weight", "output"),
-    ]
-    arrows = [text for text in axes.texts if text.get_text() == ""]
-    ends = [(arrow.xyann, arrow.xy) for arrow in arrows]
-    place = {name.split()[0]: box.get_position() for name, box in boxes.items()}
-    wanted = "token query, each key, each value, query score, key score, score weight, weight output, value output"
-    assert ends == [
-        tuple(place[end] for end in pair.split()) for pair in wanted.split(", ")
-    ]
-    edge = boxes["output $a_i$"].get_bbox_patch().get_edgecolor()
-    assert edge == to_rgba(figures.ACCENT)
-
-
-# --- a picture and its text -----------------------------------------------------------------------
-
-
-def test_a_picture_is_its_pixels_and_its_text():
-    picture = show(figures.attention_flow(), alt="Boxes joined by arrows.")
-    data, metadata = picture._repr_mimebundle_()
-    assert set(data) == {"text/plain", "image/png"}
-    assert data["text/plain"] == repr(picture) == "Boxes joined by arrows."
-    assert metadata == {"image/png": {"alt": "Boxes joined by arrows."}}
-    assert data["image/png"].startswith(b"\x89PNG")
-    assert picture.encode("webp")[8:12] == b"WEBP"
-    np.testing.assert_array_equal(
-        decode(picture.encode("webp")), decode(data["image/png"])
+def test_share_bars_stack_weights_and_shares():
+    figure = CALLS["share_bars"]()
+    lower, upper = np.split(
+        np.array([p.get_height() for p in figure.axes[0].patches]), 2
     )
+    assert np.allclose(lower, [0.25, 0.1, 0.6])
+    assert np.allclose(lower + upper, 1)
+    assert {"25.0 %", "75.0 %", "10.0 %", "90.0 %", "60.0 %", "40.0 %"} <= set(
+        texts(figure)
+    )
+
+
+def test_the_flow_names_every_station():
+    said = " ".join(texts(CALLS["attention_flow"]()))
+    for station in ("query", "key", "value", "score", "weight", "output"):
+        assert station in said
+    assert len(CALLS["attention_flow"]().axes[0].texts) == 8 + 8  # boxes and arrows
+
+
+@repeatable
+@given(
+    st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=1, max_size=9)
+)
+def test_the_hull_holds_every_point_and_turns_left(points):
+    points = np.array(points, dtype=float)
+    corners = points[figures.hull_order(points)]
+    assert {tuple(c) for c in corners} <= {tuple(p) for p in points}
+    if len(corners) < 3:  # all on one line: the ends of it
+        assert np.allclose(corners.min(axis=0), points.min(axis=0))
+        assert np.allclose(corners.max(axis=0), points.max(axis=0))
+        return
+    for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        edge, to_points = b - a, points - a
+        assert (edge[0] * to_points[:, 1] - edge[1] * to_points[:, 0] >= 0).all()
+
+
+def test_show_keeps_the_figure_and_its_text():
+    figure = CALLS["plane"]()
+    picture = figures.show(figure, alt="A star among dots.")
+    assert repr(picture) == "A star among dots."
+    data, metadata = picture._repr_mimebundle_()
+    assert data["text/plain"] == metadata["image/png"]["alt"] == "A star among dots."
+    assert data["image/png"].startswith(b"\x89PNG")
+    lossless = np.asarray(Image.open(io.BytesIO(picture.encode("webp"))).convert("RGB"))
+    assert np.array_equal(lossless, pixels(figure))
 
 
 @pytest.mark.parametrize(
     ("figure", "alt", "error", "words"),
     [
-        ("a name", "what is to be seen", TypeError, "figure: expected a Matplotlib Figure, got str"),
-        (Figure(), "", ValueError, "alt: expected a sentence that says what to see, got ''"),
-        (Figure(), "two words", ValueError, "alt: expected a sentence"),
-        (Figure(), None, ValueError, "alt: expected a sentence.*None"),
+        (None, "three words long", TypeError, "figure: expected a Matplotlib Figure"),
+        (Figure(), "", ValueError, "alt: expected a sentence"),
+        (Figure(), "plot", ValueError, "alt: expected a sentence"),
+        (Figure(), None, ValueError, "alt: expected a sentence"),
     ],
-)  # fmt: skip
-def test_show_refuses_what_is_no_figure_or_no_sentence(figure, alt, error, words):
+)
+def test_show_refuses_what_cannot_be_shown(figure, alt, error, words):
     with pytest.raises(error, match=words):
-        show(figure, alt=alt)
-
-
-def test_show_gives_a_picture():
-    assert isinstance(show(Figure(), alt="an empty page only"), Picture)
+        figures.show(figure, alt=alt)
