@@ -128,6 +128,9 @@ CELLS = {
     "explore(lambda width: bars(width, words='Two bars side by side'), width=[1, 2, 3])": (
         "the alternative text is the same at 1 and 3"
     ),
+    "explore(lambda width: bars(width + 1), width=[1, 2, 3])": (
+        "width = 2: the alternative text does not name this value"
+    ),
     "explore(lambda width: bars(width, empty=True), width=[1, 2, 3])": "width = 2: the picture is blank",
     "explore(impure, width=[1, 2, 3])": "width = 2: the picture is not what draw gives for this state",
     "unseen = explore(bars, width=[1, 2, 3])": "calls explore, but shows no Explorer",
