@@ -9,7 +9,7 @@ from nbformat import v4
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.__main__ import main
-from lib.notebook_rules import (
+from lib.notebook_numbers import (
     asserted_numbers,
     prose_numbers,
     typed_alternative_texts,
@@ -63,7 +63,10 @@ def sample(root: Path) -> nbformat.NotebookNode:
                 "# 1 Sample\n\n> **Lemma 1.1 (Sum).** As in Lemma 3.2, it is 0.46.",
                 id="title",
             ),
-            code("import torch\nprint(0.46)\nassert abs(-0.25 + 0.25) < 0.5", id="sum"),
+            code(
+                "import torch\ntwin = torch.zeros(1)\nprint(0.46)\nassert abs(-0.25 + 0.25) == twin",
+                id="sum",
+            ),
             text(PREDICTION, id="predict-one"),
             code("1", id="settle-one"),
             text(PREDICTION, id="predict-two"),
@@ -289,7 +292,7 @@ FAULTS = {
     ),
     "no twin": (
         "sum",
-        source("print(0.46)"),
+        source("import torch\nprint(0.46)\ntwin = torch.zeros(1)\nassert 1 + 1 == 2"),
         "no cell asserts that NumPy and its PyTorch twin agree",
     ),
     "statement of no such number": (
