@@ -42,7 +42,7 @@ def prose_numbers(markdown: str) -> Iterator[tuple[str, Decimal, bool]]:
     prose = re.sub(
         r"<summary>.*?</summary>", " ", without_code(markdown)
     )  # an answer on offer
-    prose = re.sub(r"(?<=\]\()[^)]*|<[^>]*>|https?://\S+", " ", prose)
+    prose = re.sub(r"(?<=\]\()[^)]*|<[^>]*>|(?:https?://|doi:)\S+", " ", prose)
     prose = re.sub(
         r"^(#+|\d+\.|[-*>])\s+\d+(\.\d+)*\s", " ", prose, flags=re.MULTILINE
     )  # "## 1.2 Heading"

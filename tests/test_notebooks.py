@@ -373,6 +373,7 @@ def test_an_exercise_need_not_look_like_a_chapter(course):
         ("the larger part 0.53, at step 0.5", ["0.53", "0.5"]),
         ("## 1.2 A heading", []),
         ("`0.5` and [a](https://x.org/0.5)", []),
+        ("[doi:10.1109/X.2019.8](https://doi.org/10.1109/X.2019.8)", []),
         ("```\n0.5\n```", []),
         ("<summary>0.5</summary>", []),
         ("C2, A1.5x, v1.5", []),
