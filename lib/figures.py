@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patheffects import withStroke
 
 
 class Picture:
@@ -76,7 +77,7 @@ def attention_arcs(tokens: Sequence[str], weights: np.ndarray, query: int) -> Fi
 
     `weights`: (n,), row `query` of the weights (Chapter 1).
     """
-    figure = _figure(6.4, 2.3)
+    figure = _figure(5.4, 2.3)
     axes = _bare(figure.add_subplot())
     n = len(tokens)
     for j, (token, weight) in enumerate(zip(tokens, weights, strict=True)):
@@ -118,7 +119,7 @@ def matrix(
     `values`: (n_q, n_k) with one label per row and column; `allowed`: boolean, the same shape.
     """
     n_q, n_k = values.shape
-    figure = _figure(1.6 + 0.58 * n_k, 1.1 + 0.45 * n_q)
+    figure = _figure(1.2 + 0.48 * n_k, 0.9 + 0.38 * n_q)
     axes = figure.add_subplot()
     axes.imshow(
         np.where(np.isfinite(values), values, np.nan),
@@ -207,6 +208,7 @@ def value_plane(
         *visible.T, s=22 + 420 * weights[allowed], color="#1b4f8a", alpha=0.85, zorder=2
     )
     axes.scatter(*output, marker="*", s=330, color=ACCENT, ec="white", zorder=4)
+    middle = values.mean(axis=0)
     for place in dict.fromkeys(
         map(tuple, values)
     ):  # tokens with one value share one label
@@ -215,16 +217,24 @@ def value_plane(
                 t for t, v in zip(labels, values, strict=True) if tuple(v) == place
             )
         )
+        # The label stands on the outer side of its dot; where it meets an edge of the hull, its rim parts the line.
+        right, up = place - middle
+        largest = weights[(values == place).all(axis=1)].max()
+        reach = (5 + np.sqrt(22 + 420 * largest) / 2) / max(np.hypot(right, up), 1e-9)
         axes.annotate(
             names,
             place,
-            xytext=(5, 6),
+            xytext=(right * reach, up * reach),
             textcoords="offset points",
+            ha="left" if right > 0 else "right",
+            va="bottom" if up > 0 else "top",
             fontsize=9.5,
             color=INK,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
             zorder=3,
         )
     axes.margins(0.16)
+    axes.locator_params(nbins=6)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("first coordinate of the value", color=INK)
     axes.set_ylabel("second coordinate", color=INK)
@@ -264,7 +274,7 @@ def attention_state(
     title: str = "",
 ) -> Figure:
     """One query's attention in two panels: its weights over the sentence, and its output among the values."""
-    figure = _figure(5.6, 6.0)
+    figure = _figure(4.8, 5.6)
     above, below = figure.subplots(2, 1, height_ratios=(1, 1.7))
     above.set_title(title, fontsize=11, color=INK)
     weight_bars(above, tokens, weights, allowed)
@@ -280,7 +290,7 @@ def plane(
     output: np.ndarray,
 ) -> Figure:
     """The value plane alone, as a picture of its own."""
-    figure = _figure(5.6, 4.0)
+    figure = _figure(4.8, 3.8)
     value_plane(figure.add_subplot(), values, tokens, weights, allowed, output)
     # Equal units on both axes and a constrained layout settle only after a first drawing.
     figure.draw_without_rendering()

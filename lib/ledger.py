@@ -42,9 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write the page, or check the ledger and the page; returns the exit status."""
+    """Write the page, or check the ledger and the page; 0 when all is well, 2 when there is no ledger to read."""
     root = Path.cwd()
-    rows = read(root)
+    try:
+        rows = read(root)
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
     found = problems(rows, root)
     page = root / MAP
     if not found and not arguments.check:
@@ -54,6 +58,10 @@ def main(arguments: argparse.Namespace) -> int:
         not page.exists() or page.read_text(encoding="utf-8") != render(rows)
     ):
         found = [f"{MAP} differs from {LEDGER}: run `python -m lib ledger`"]
+    elif not found:
+        print(
+            f"{LEDGER}: its {len(rows)} rows are in order, and {MAP} follows from them."
+        )
     for problem in found:
         print(problem, file=sys.stderr)
     return 1 if found else 0

@@ -4,32 +4,36 @@ A rule takes a `Page` and yields one sentence for each fault, with the id of the
 """
 
 import ast
+import base64
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
+from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
 from nbformat import NotebookNode
+from PIL import Image, UnidentifiedImageError
 
+from lib.notebook_numbers import (
+    STATEMENTS,
+    asserted_numbers,
+    is_assert_call,
+    printed_numbers,
+    prose_numbers,
+    typed_alternative_texts,
+    without_code,
+)
 from lib.repository import BADGE_ID, BOOTSTRAP_ID, Address, badge, bootstrap
 
 TEXT_LIMIT = 3_000  # characters of text output a cell
 PICTURE_LIMIT = 400_000  # base64 characters of one PNG
-STATEMENTS = "Definition|Lemma|Theorem|Proposition|Observation|Corollary|Remark|Example"
-# What precedes a number that is a name and not a value: "Lemma 2.1", "Observations 3.1 and 3.2", "Python 3.11".
-LABELS = (
-    rf"(?:{STATEMENTS}|Lema|Teorema|Observação|Obs\.|Prop\.|Eq\.|arXiv|Section|Chapter|Part|Figure|Table|Equation|Question|Exercise|Task|Step|Document"
-    r"|PyTorch|Python|NumPy|Matplotlib|[Tt]orch|[Vv]ersion|CC BY)s?"
-)
-LABELLED = re.compile(
-    rf"\b{LABELS}[\s:]+\(?\d+(?:\.\d+)+(?:(?:,| and|,? or| to|–)\s+\(?\d+(?:\.\d+)+)*",
-    re.IGNORECASE,
-)
-NUMBER = re.compile(r"(?<![\w.])((?<![\w)\]}.])-)?(\d+\.\d*|\d+)(e[+-]?\d+)?(?!\.?\d)")
+# What nbval, nbclient and MyST-NB take as leave to skip a cell, or to accept whatever it gives.
+EXEMPTING_TAG = re.compile(r"nbval-|raises-exception|skip-execution|remove-")
+EXEMPTING_COMMENT = re.compile(r"#\s*(?:NBVAL_\w+|PYTEST_VALIDATE_\w+)")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Page:
     @cached_property
     def codes(self) -> list[NotebookNode]:
         return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+
+    @cached_property
+    def trees(self) -> list[ast.Module]:
+        """The code cells that are Python; `numbers_are_computed` names those that are not."""
+        trees = []
+        for cell in self.codes:
+            with suppress(SyntaxError):
+                trees.append(ast.parse(cell.source))
+        return trees
 
     @property
     def outputs(self) -> Iterator[tuple[NotebookNode, NotebookNode]]:
@@ -112,6 +125,18 @@ def calm_outputs(page: Page) -> Iterator[str]:
                 yield f"cell {cell.id!r} stores {kind}: run `python -m lib notebooks --run`"
 
 
+def nothing_is_exempt(page: Page) -> Iterator[str]:
+    """No cell asks a runner to pass over it or over its faults."""
+    for cell in page.notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            if EXEMPTING_TAG.match(tag):
+                yield f"cell {cell.id!r} has the tag {tag!r}, which exempts it from the tests: remove the tag"
+        if cell.cell_type == "code" and (
+            found := EXEMPTING_COMMENT.search(cell.source)
+        ):
+            yield f"cell {cell.id!r} holds {found[0]!r}, which exempts it from the tests: remove it"
+
+
 def pictures_have_alt(page: Page) -> Iterator[str]:
     for cell, output in page.outputs:
         text = output.get("data", {}).get("text/plain", "")
@@ -126,6 +151,19 @@ def pictures_have_alt(page: Page) -> Iterator[str]:
             not re.search(r"""\balt=(["']).+?\1""", tag) for tag in tags
         ):
             yield f"cell {cell.id!r} holds a picture without alternative text"
+
+
+def pictures_show_something(page: Page) -> Iterator[str]:
+    for cell, output in page.outputs:
+        if picture := output.get("data", {}).get("image/png"):
+            try:
+                image = Image.open(BytesIO(base64.b64decode(picture)))
+            except (ValueError, UnidentifiedImageError):
+                yield f"cell {cell.id!r} stores a picture that is no PNG: run `python -m lib notebooks --run`"
+                continue
+            extremes = image.convert("RGB").getextrema()
+            if all(darkest == brightest for darkest, brightest in extremes):
+                yield f"cell {cell.id!r} shows a blank picture"
 
 
 def plain_markdown(page: Page) -> Iterator[str]:
@@ -155,17 +193,20 @@ def links_lead_somewhere(page: Page) -> Iterator[str]:
 
 
 def numbers_are_computed(page: Page) -> Iterator[str]:
-    """A decimal or a percentage in the prose is printed or asserted by a cell of the same notebook."""
+    """A decimal or a percentage in prose or alternative text is printed or asserted by a cell of the notebook."""
     computed = set(chain.from_iterable(map(printed_numbers, page.codes)))
+    prose = [(cell, "prose", cell.source) for cell in page.texts]
     for cell in page.codes:
         try:
             computed |= asserted_numbers(cell.source)
+            typed = typed_alternative_texts(cell.source)
+            prose += [(cell, "alternative text", text) for text in typed]
         except SyntaxError as error:
             yield f"cell {cell.id!r} is not plain Python: {error.msg} in line {error.lineno}"
-    for cell in page.texts:
-        for shown, value, percent in prose_numbers(cell.source):
+    for cell, kind, text in prose:
+        for shown, value, percent in prose_numbers(text):
             if value not in computed and not (percent and value / 100 in computed):
-                yield f"{shown} stands in the prose of cell {cell.id!r} but no cell prints or asserts it"
+                yield f"{shown} stands in the {kind} of cell {cell.id!r} but no cell prints or asserts it"
 
 
 def predictions(page: Page) -> Iterator[str]:
@@ -191,10 +232,52 @@ def predictions(page: Page) -> Iterator[str]:
         yield f"it has {count} predictions (**Predict.** …); expected at least 2"
 
 
+def statements_are_numbered(page: Page) -> Iterator[str]:
+    """A number of this chapter names one statement, and what the prose calls by number is stated here."""
+    chapter = page.path.name[:2].lstrip("0")
+    name = rf"(?P<kind>{STATEMENTS}) (?P<number>{chapter}\.\d+)"
+    stated: dict[str, str] = {}
+    for cell in page.texts:
+        for lead in re.finditer(rf"^> \*\*{name}", cell.source, re.MULTILINE):
+            if lead["number"] in stated:
+                yield f"cell {cell.id!r} states {lead['number']} once more; give it a number of its own"
+            stated[lead["number"]] = lead["kind"]
+    for cell in page.texts:
+        for named in re.finditer(rf"\b{name}\b", cell.source):
+            if stated.get(named["number"]) != named["kind"]:
+                yield f"cell {cell.id!r} speaks of {named[0]}, which the chapter does not state"
+
+
+def asserts_of_twins(trees: list[ast.Module]) -> list[ast.AST]:
+    """The assertions about what PyTorch computed: about a name assigned from torch, or from such a name."""
+    torch_made, assertions = {"torch", "torch_attention"}, []
+
+    def made_by_torch(node: ast.AST) -> bool:
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        return bool(names & torch_made)
+
+    for node in chain.from_iterable(map(ast.walk, trees)):
+        match node:
+            case ast.Assign(targets=names, value=source):
+                bound = names
+            case ast.For(target=name, iter=source):
+                bound = [name]
+            case _:
+                if isinstance(node, ast.Assert) or is_assert_call(node):
+                    assertions.append(node)
+                continue
+        if made_by_torch(source):
+            parts = chain.from_iterable(map(ast.walk, bound))
+            torch_made |= {part.id for part in parts if isinstance(part, ast.Name)}
+    return [node for node in assertions if made_by_torch(node)]
+
+
 def chapter_parts(page: Page) -> Iterator[str]:
     prose = "\n".join(cell.source for cell in page.texts)
     code = "\n".join(cell.source for cell in page.codes)
     exercise = f"../exercises/{page.path.name}"
+    if not asserts_of_twins(page.trees):
+        yield "no cell asserts that NumPy and its PyTorch twin agree"
     if not re.search(r"^explore\(", code, re.MULTILINE):
         yield "no cell shows a slider: explore(…)"
     if not re.search(rf"^> \*\*(?:{STATEMENTS}) \d+\.\d+", prose, re.MULTILINE):
@@ -210,85 +293,21 @@ EVERY_NOTEBOOK = (
     stable_ids,
     first_cells,
     calm_outputs,
+    nothing_is_exempt,
     pictures_have_alt,
+    pictures_show_something,
     plain_markdown,
     links_lead_somewhere,
 )
-CHAPTERS = (numbers_are_computed, predictions, chapter_parts)
+CHAPTERS = (
+    numbers_are_computed,
+    predictions,
+    statements_are_numbered,
+    chapter_parts,
+)
 
 
 def broken_rules(page: Page) -> list[str]:
     """Every fault of the page, in the order of the rules."""
     rules = EVERY_NOTEBOOK + (CHAPTERS if page.is_chapter else ())
     return [fault for rule in rules for fault in rule(page)]
-
-
-def without_code(markdown: str) -> str:
-    """Markdown without fenced code and code spans."""
-    markdown = re.sub(
-        r"^(`{3,}|~{3,}).*?^\1\s*$", " ", markdown, flags=re.MULTILINE | re.DOTALL
-    )
-    return re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", " ", markdown, flags=re.DOTALL)
-
-
-def numbers(text: str) -> Iterator[tuple[re.Match, Decimal]]:
-    """The numbers in a text, with their values. A minus that subtracts (``1-0.3``) is no sign."""
-    for found in NUMBER.finditer(text.replace("−", "-")):
-        yield found, Decimal(found[0])
-
-
-def prose_numbers(markdown: str) -> Iterator[tuple[str, Decimal, bool]]:
-    """(as written, value, is it a percentage) for each decimal and percentage that claims a value."""
-    prose = re.sub(
-        r"<summary>.*?</summary>", " ", without_code(markdown)
-    )  # an answer on offer
-    prose = re.sub(r"(?<=\]\()[^)]*|<[^>]*>|https?://\S+", " ", prose)
-    prose = re.sub(
-        r"^(#+|\d+\.|[-*>])\s+\d+(\.\d+)*\s", " ", prose, flags=re.MULTILINE
-    )  # "## 1.2 Heading"
-    prose = LABELLED.sub(" ", prose).replace("−", "-")
-    for found, value in numbers(prose):
-        percent = re.match(r"\s?\\?%", prose[found.end() : found.end() + 3])
-        if percent or re.search(r"\.\d", found[0]):
-            yield found[0] + (" %" if percent else ""), value, bool(percent)
-
-
-def printed_numbers(cell: NotebookNode) -> Iterator[Decimal]:
-    """The numbers in the cell's text outputs. A picture's alternative text is typed in, so it does not count."""
-    for output in cell.outputs:
-        data = output.get("data", {})
-        text = output.get("text", "") + (
-            "" if "image/png" in data else data.get("text/plain", "")
-        )
-        yield from (value for _, value in numbers(text))
-
-
-def asserted_numbers(code: str) -> set[Decimal]:
-    """The numbers in the ``assert`` statements and the calls of ``assert_…`` functions of a code cell."""
-    claims = [
-        node
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Assert) or is_assert_call(node)
-    ]
-    nodes = list(chain.from_iterable(map(ast.walk, claims)))
-    negated = {
-        id(node.operand)
-        for node in nodes
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
-    }
-    return {
-        Decimal(repr(node.value)) * (-1 if id(node) in negated else 1)
-        for node in nodes
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    }
-
-
-def is_assert_call(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    name = (
-        node.func.attr
-        if isinstance(node.func, ast.Attribute)
-        else getattr(node.func, "id", "")
-    )
-    return name.startswith("assert_")

@@ -4,6 +4,8 @@
 """
 
 import base64
+import math
+import re
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -48,6 +50,10 @@ def explorer_faults(explorer: Explorer) -> list[str]:
                 found.append(
                     f"{name} = {value}: the picture is not what draw gives for this state"
                 )
+            if not says(fresh.alt, value):
+                found.append(
+                    f"{name} = {value}: the alternative text does not name this value: {fresh.alt!r}"
+                )
             if draws_nothing(fresh.figure):
                 found.append(f"{name} = {value}: the picture is blank")
         if values[0] in shown and values[-1] in shown:
@@ -64,6 +70,14 @@ def explorer_faults(explorer: Explorer) -> list[str]:
                     f"{name}: the alternative text is the same at {values[0]} and {values[-1]}"
                 )
     return found
+
+
+def says(text: str, value: float | str) -> bool:
+    """Whether the text names the value; a number may be rounded."""
+    if isinstance(value, str):
+        return value in text
+    numbers = map(float, re.findall(r"-?\d+(?:\.\d+)?", text.replace("−", "-")))
+    return any(math.isclose(number, value, rel_tol=0.01) for number in numbers)
 
 
 def displayed(explorer: Explorer) -> tuple[str, np.ndarray]:

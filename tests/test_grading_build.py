@@ -282,7 +282,15 @@ def test_writing_gives_the_committed_files_to_the_byte(project):
 def test_the_command_finds_the_course_in_sync():
     command = [sys.executable, "-m", "lib", "exercises", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    count = len(SOLUTIONS)
+    assert done.stdout == f"{count} of {count} exercises follow from solutions/.\n"
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_no_solution_at_all_is_no_success(tmp_path, capsys, check):
+    assert run_build(tmp_path, check=check) == 2
+    assert "run this from a clone of the course" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)

@@ -114,11 +114,9 @@ def test_what_is_not_a_list_of_rows_is_refused(root, content):
         ledger.read(root)
 
 
-def test_the_wrong_folder_is_named(root):
-    with pytest.raises(
-        FileNotFoundError, match="run this in the folder of the repository"
-    ):
-        ledger.read(root)
+def test_the_wrong_folder_is_named(root, capsys):
+    assert main(["ledger", "--check"]) == 2
+    assert "run this in the folder of the repository" in capsys.readouterr().err
 
 
 def test_the_course_s_own_ledger_is_in_order_and_complete_for_its_chapters():

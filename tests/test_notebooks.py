@@ -9,12 +9,19 @@ from nbformat import v4
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.__main__ import main
-from lib.notebook_rules import asserted_numbers, prose_numbers, without_code
+from lib.notebook_numbers import (
+    asserted_numbers,
+    prose_numbers,
+    typed_alternative_texts,
+    without_code,
+)
 from lib.notebooks import execute, normalise, problems
 from lib.repository import badge, bootstrap, read_address
 
 CONFIG = "repository:\n  url: https://github.com/someone/a-course\n  branch: trunk\n"
 NAME = "01_sample.ipynb"
+# One pixel: a picture in which nothing is to be seen.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 PREDICTION = """\
 **Predict.** What comes out?
 
@@ -38,7 +45,9 @@ from matplotlib.figure import Figure
 from lib.explore import explore
 from lib.figures import show
 def draw(size):
-    return show(Figure(figsize=(1, 1)), alt=f"A blank square, size {size}.")"""
+    figure = Figure(figsize=(1, 1))
+    figure.subplots().bar([0], [size])
+    return show(figure, alt=f"One bar, size {size}.")"""
 
 
 def sample(root: Path) -> nbformat.NotebookNode:
@@ -54,7 +63,10 @@ def sample(root: Path) -> nbformat.NotebookNode:
                 "# 1 Sample\n\n> **Lemma 1.1 (Sum).** As in Lemma 3.2, it is 0.46.",
                 id="title",
             ),
-            code("print(0.46)\nassert abs(-0.25 + 0.25) < 0.5", id="sum"),
+            code(
+                "import torch\ntwin = torch.zeros(1)\nprint(0.46)\nassert abs(-0.25 + 0.25) == twin",
+                id="sum",
+            ),
             text(PREDICTION, id="predict-one"),
             code("1", id="settle-one"),
             text(PREDICTION, id="predict-two"),
@@ -216,6 +228,26 @@ FAULTS = {
         shows({"image/png": "eA==", "text/plain": "<Figure size 1x1>"}),
         "cell 'settle-one' shows a picture without alternative text",
     ),
+    "tag that skips": (
+        "sum",
+        lambda c: c.metadata.update(tags=["nbval-ignore-output"]),
+        "cell 'sum' has the tag 'nbval-ignore-output'",
+    ),
+    "comment that skips": (
+        "sum",
+        more("# NBVAL_SKIP"),
+        "cell 'sum' holds '# NBVAL_SKIP'",
+    ),
+    "blank picture": (
+        "settle-one",
+        shows({"image/png": PIXEL, "text/plain": "Nothing at all."}),
+        "cell 'settle-one' shows a blank picture",
+    ),
+    "no picture": (
+        "settle-one",
+        shows({"image/png": "eA==", "text/plain": "Nothing at all."}),
+        "cell 'settle-one' stores a picture that is no PNG",
+    ),
     "Markdown picture without alt": (
         "title",
         more("![](a.png)"),
@@ -252,6 +284,31 @@ FAULTS = {
         "sum",
         shows({"image/png": "eA==", "text/plain": "A bar of height 0.46."}),
         "0.46 stands in the prose",
+    ),
+    "wrong number typed as alt text": (
+        "settle-one",
+        source('show(figure, alt="A bar of height 0.47.")'),
+        "0.47 stands in the alternative text of cell 'settle-one'",
+    ),
+    "no twin": (
+        "sum",
+        source("import torch\nprint(0.46)\ntwin = torch.zeros(1)\nassert 1 + 1 == 2"),
+        "no cell asserts that NumPy and its PyTorch twin agree",
+    ),
+    "statement of no such number": (
+        "title",
+        more("By Lemma 1.2 and Lemma 7.2."),
+        "cell 'title' speaks of Lemma 1.2, which the chapter does not state",
+    ),
+    "statement of another kind": (
+        "title",
+        more("By Theorem 1.1."),
+        "cell 'title' speaks of Theorem 1.1, which",
+    ),
+    "number stated twice": (
+        "recap",
+        more("> **Theorem 1.1.** One."),
+        "cell 'recap' states 1.1 once more",
     ),
     "magic": ("sum", more("%pip list"), "cell 'sum' is not plain Python"),
     "two answers": (
@@ -313,8 +370,10 @@ def test_an_exercise_need_not_look_like_a_chapter(course):
         ("In 1997 there were 3. Then 4.", []),
         ("Observations 3.1 and 3.2, Lemma 2.1, Section 10.1.5, Python 3.11", []),
         ("*Observação 3.1* and (Obs. 3.2)", []),
+        ("the larger part 0.53, at step 0.5", ["0.53", "0.5"]),
         ("## 1.2 A heading", []),
         ("`0.5` and [a](https://x.org/0.5)", []),
+        ("[doi:10.1109/X.2019.8](https://doi.org/10.1109/X.2019.8)", []),
         ("```\n0.5\n```", []),
         ("<summary>0.5</summary>", []),
         ("C2, A1.5x, v1.5", []),
@@ -327,6 +386,13 @@ def test_numbers_that_claim_a_value_are_told_from_names(prose, found):
 def test_only_assertions_count_as_asserted():
     code = "x = 0.1\nassert x == 0.2\nnp.testing.assert_allclose(x, -0.3)\nprint(0.4)"
     assert {float(value) for value in asserted_numbers(code)} == {0.2, -0.3}
+
+
+def test_alternative_texts_are_read_where_they_are_typed():
+    code = (
+        "show(f, alt='0.1' '0.2')\nshow(f, alt=f'0.3 {x:8.2f} 0.4')\nshow(f, alt=text)"
+    )
+    assert list(typed_alternative_texts(code)) == ["0.10.2", "0.3 ", " 0.4"]
 
 
 def test_code_is_no_prose():

@@ -50,6 +50,19 @@ def test_the_schema_refuses_a_faulty_workflow(tmp_path):
     assert schema_check("vendor.github-workflows", faulty).returncode != 0
 
 
+@pytest.mark.parametrize(
+    "path", [*WORKFLOWS, ROOT / ".ci/run"], ids=lambda path: path.name
+)
+def test_no_step_of_a_workflow_hides_its_failure(path):
+    text = path.read_text()
+    assert not re.search(r"continue-on-error|\|\| *(true|:|echo)\b|set \+e", text)
+
+
+def test_the_script_of_ci_ends_at_the_first_failure():
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    assert "set -euo pipefail" in lines
+
+
 def test_the_citation_follows_its_schema_and_the_package(tmp_path):
     path = ROOT / "CITATION.cff"
     done = schema_check("vendor.citation-file-format", path)

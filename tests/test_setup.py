@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from lib.repository import NOTEBOOK_FOLDERS
+
 ROOT = Path(__file__).resolve().parents[1]
 # A GPU build of torch brings these, in versions that it pins itself.
 TORCH_BUILD = ("nvidia-", "cuda-", "triton")
@@ -217,3 +219,11 @@ def test_help_is_the_default_and_names_every_target(machine):
 def test_no_step_of_make_test_hides_its_failure():
     recipe = (ROOT / "Makefile").read_text().split("\ntest:")[1].split("\n\n")[0]
     assert not re.search(r"\|\||;|\t-|\t@-| \| ", recipe)
+
+
+def test_every_notebook_is_compared_strictly():
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"\nNOTEBOOKS := {' '.join(NOTEBOOK_FOLDERS)}\n" in makefile
+    assert re.search(
+        r"pytest --nbval .* tests \$\(NOTEBOOKS\)$", makefile, re.MULTILINE
+    )

@@ -1,17 +1,25 @@
-"""Every slider of every notebook, moved in a real kernel.
+"""Every picture and every slider of every notebook, in a real kernel.
 
 nbval compares text; it sees neither pictures nor widgets. So each notebook is run with one more cell, which
-moves every control to both ends and a middle value (`slider_probe.py`).
+moves every control to both ends and a middle value (`slider_probe.py`), and its pictures are compared with those
+that are stored.
 """
 
+import base64
+import copy
 import json
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from slider_probe import decode
+
+from lib.figures import show
 
 ROOT = Path(__file__).parents[1]
 CALL = re.compile(r"^(?!\s*#).*(?<!def )\bexplore\(", re.MULTILINE)
@@ -48,11 +56,32 @@ def slider_faults(notebook: nbformat.NotebookNode, folder: Path) -> list[str]:
     return report
 
 
+def picture_faults(
+    stored: nbformat.NotebookNode, executed: nbformat.NotebookNode
+) -> list[str]:
+    """The cells whose stored pictures are not those that a fresh run shows."""
+    return [
+        f"cell {before.id!r}: run `python -m lib notebooks --run`"
+        for before, after in zip(stored.cells, executed.cells, strict=True)
+        if not same_pictures(pictures(before), pictures(after))
+    ]
+
+
+def pictures(cell: nbformat.NotebookNode) -> list[np.ndarray]:
+    data = [output.get("data", {}) for output in cell.get("outputs", [])]
+    return [decode(base64.b64decode(d["image/png"])) for d in data if "image/png" in d]
+
+
+def same_pictures(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+
 NOTEBOOKS = [
     path
     for folder in ("notebooks", "exercises", "solutions")
     for path in sorted((ROOT / folder).glob("*.ipynb"))
     if explore_cells(nbformat.read(path, as_version=4))
+    or any(map(pictures, nbformat.read(path, as_version=4).cells))
 ]
 
 
@@ -64,8 +93,11 @@ def live(monkeypatch):
 @pytest.mark.parametrize(
     "path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
-def test_every_slider_of_the_notebook_shows_what_draw_gives(path):
-    assert slider_faults(nbformat.read(path, as_version=4), path.parent) == []
+def test_the_notebook_shows_what_it_stores_and_its_sliders_what_draw_gives(path):
+    stored = nbformat.read(path, as_version=4)
+    executed = copy.deepcopy(stored)
+    assert slider_faults(executed, path.parent) == []
+    assert picture_faults(stored, executed) == []
 
 
 SETUP = """
@@ -96,6 +128,9 @@ CELLS = {
     "explore(lambda width: bars(width, words='Two bars side by side'), width=[1, 2, 3])": (
         "the alternative text is the same at 1 and 3"
     ),
+    "explore(lambda width: bars(width + 1), width=[1, 2, 3])": (
+        "width = 2: the alternative text does not name this value"
+    ),
     "explore(lambda width: bars(width, empty=True), width=[1, 2, 3])": "width = 2: the picture is blank",
     "explore(impure, width=[1, 2, 3])": "width = 2: the picture is not what draw gives for this state",
     "unseen = explore(bars, width=[1, 2, 3])": "calls explore, but shows no Explorer",
@@ -122,3 +157,21 @@ def test_a_planted_fault_is_reported_with_its_cell(planted, cell, fault):
         assert about_cell == []
     else:
         assert any(fault in report for report in about_cell), planted
+
+
+def test_a_stored_picture_that_is_not_the_cells_own_is_reported():
+    def shown(*colours):
+        notebook = new_notebook(cells=[new_code_cell(id="a"), new_code_cell(id="b")])
+        for cell, colour in zip(notebook.cells, colours, strict=True):
+            pixel = Figure(figsize=(0.1, 0.1), facecolor=colour)
+            data, _ = show(pixel, alt="one colour only")._repr_mimebundle_()
+            data["image/png"] = base64.b64encode(data["image/png"]).decode()
+            cell.outputs = [new_output("display_data", data)]
+        return notebook
+
+    assert picture_faults(shown("red", "blue"), shown("red", "blue")) == []
+    (fault,) = picture_faults(shown("red", "green"), shown("red", "blue"))
+    assert fault.startswith("cell 'b'")
+    none = shown("red", "blue")
+    none.cells[0].outputs = []
+    assert len(picture_faults(none, shown("red", "blue"))) == 1

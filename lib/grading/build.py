@@ -336,8 +336,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
-    """Write the exercises or check them; 1 when a solution has problems or something differs."""
+    """Write the exercises or check them; 1 when a solution has problems or something differs, 2 without solutions."""
     sources = {path.name for path in (root / "solutions").glob("*.ipynb")}
+    if not sources:
+        print(
+            f"no notebook found in {root / 'solutions'}: run this from a clone of the course"
+        )
+        return 2
     found = [
         f"exercises/{path.name} has no source in solutions/"
         for path in sorted((root / "exercises").glob("*.ipynb"))
@@ -356,6 +361,10 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
             print(f"exercises/{path.name} written")
     for line in found:
         print(line)
-    if found and arguments.check:
-        print("`python -m lib exercises` writes exercises/ from solutions/ again.")
+    if arguments.check:
+        print(
+            "`python -m lib exercises` writes exercises/ from solutions/ again."
+            if found
+            else f"{len(sources)} of {len(sources)} exercises follow from solutions/."
+        )
     return 1 if found else 0

@@ -77,7 +77,7 @@ def only_the_heaviest(weights, values):
 @mistake(
     "weighted_sum",
     "averaged twice",
-    "This divides by the number of keys once more. The weights make 1 already, so the sum is the average.",
+    "This divides by the number of keys once more. The weights sum to 1 already, so the sum is the average.",
 )
 def averaged_twice(weights, values):
     return (weights[:, None] * values).mean(axis=0)
@@ -217,8 +217,8 @@ def softmax_of(scores):
 @mistake(
     "query_weights",
     "sum over all keys",
-    "The future weights are 0, but the denominator still runs over all keys, so your weights make less than 1 and they "
-    "change when a future key changes. Sum over j ≤ i only.",
+    "The future weights are 0, but the denominator still runs over all keys, so your weights sum to less than 1 and "
+    "they change when a future key changes. Sum over j ≤ i only.",
 )
 def sum_over_all_keys(i, q, k):
     return softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)
@@ -262,6 +262,24 @@ def scale_forgotten(i, q, k):
 
 @mistake(
     "query_weights",
+    "divided by √n",
+    "You divided the scores by √n, from the number of tokens. The scale is √d_k: d_k is the number of columns of q.",
+)
+def divided_by_root_n(i, q, k):
+    return query_weights(i, q * np.sqrt(q.shape[1] / len(q)), k)
+
+
+@mistake(
+    "query_weights",
+    "query and key exchanged",
+    "You scored key i against all queries. Row i belongs to query i: compare `q[i]` with every key.",
+)
+def query_and_key_exchanged(i, q, k):
+    return query_weights(i, k, q)
+
+
+@mistake(
+    "query_weights",
     "divided by d_k",
     "You divided the scores by d_k. The scale is the square root of d_k.",
 )
@@ -288,6 +306,18 @@ def own_position_left_out(i, q, k):
 def overflow(i, q, k):
     exponentials = np.exp(scores_of(i, q, k)[: i + 1])
     return np.append(exponentials / exponentials.sum(), np.zeros(len(k) - i - 1))
+
+
+@mistake(
+    "query_weights",
+    "largest score of all keys subtracted",
+    "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 "
+    "is NaN. Take the largest over j ≤ i.",
+)
+def largest_of_all_subtracted(i, q, k):
+    scores = scores_of(i, q, k)
+    exponentials = np.exp(scores - scores.max()) * (np.arange(len(k)) <= i)
+    return exponentials / exponentials.sum()
 
 
 @mistake(
@@ -338,6 +368,27 @@ def mean_of_everything(values):
 def means_before(values):
     counts = np.maximum(np.arange(len(values)), 1)[:, None]
     return (np.cumsum(values, axis=0) - values) / counts
+
+
+@mistake(
+    "prefix_means",
+    "first row empty",
+    "Row 0 is the mean of nothing, which is NaN: `values[:i]` stops before row i. Row i needs the rows 0 … i.",
+)
+def first_row_empty(values):
+    means = means_before.function(values.astype(float))
+    means[0] = np.nan
+    return means
+
+
+@mistake(
+    "prefix_means",
+    "rounded to whole numbers",
+    "Your result keeps whole numbers and cuts the rest off: `np.zeros_like(values)` copies the type of whole numbers. "
+    "`np.zeros(values.shape)` does not.",
+)
+def whole_numbers_kept(values):
+    return prefix_means(values).astype(values.dtype)
 
 
 @mistake(
@@ -438,7 +489,7 @@ def bug_still_there(q, k, v):
 @mistake(
     "fixed_attention",
     "mask removed",
-    "Now the weights make 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.",
+    "Now the weights sum to 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.",
 )
 def mask_removed(q, k, v):
     return causal_or_not(q, k, v)
@@ -455,8 +506,23 @@ def blocked_scores_zero(q, k, v):
 
 @mistake(
     "fixed_attention",
+    "score 0 taken for forbidden",
+    "You block every score that is 0, but an allowed score can be 0 as well. Block by position, j > i, not by value.",
+)
+def zero_taken_for_forbidden(q, k, v):
+    with np.errstate(invalid="ignore"):  # a row without any score is 0/0
+        return causal_or_not(
+            q,
+            k,
+            v,
+            lambda scores: np.where(np.tril(scores) == 0, -np.inf, np.tril(scores)),
+        )
+
+
+@mistake(
+    "fixed_attention",
     "normalised over queries",
-    "You normalise over the queries: the columns make 1. Every query has its own weights, so the rows must make 1.",
+    "You normalise over the queries: the columns sum to 1. Every query has its own weights, so the rows must sum to 1.",
 )
 def normalised_over_queries(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), axis=0)
