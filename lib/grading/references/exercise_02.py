@@ -193,7 +193,7 @@ def zeroed_scores(scores):
 @mistake(
     "masked_weights",
     "masked after the softmax",
-    "The future has weight 0, but it was in the denominator: your rows make less than 1. Mask before the softmax.",
+    "The future has weight 0, but it was in the denominator: your rows sum to less than 1. Mask before the softmax.",
 )
 def masked_after_the_softmax(scores):
     return np.tril(softmax(scores))
@@ -202,7 +202,7 @@ def masked_after_the_softmax(scores):
 @mistake(
     "masked_weights",
     "softmax over the queries",
-    "Your columns make 1. Every query shares out its own weight over the keys, so the rows must make 1: axis 1.",
+    "Your columns sum to 1. Every query shares out its own weight over the keys, so the rows must sum to 1: axis 1.",
 )
 def softmax_over_the_queries(scores):
     return softmax(future_filled(scores, -np.inf), axis=0)
@@ -259,11 +259,31 @@ def large_negative_number(scores):
 @mistake(
     "masked_weights",
     "overflow",
-    "For large scores exp overflows to inf, and inf/inf is NaN. Subtract the largest allowed score of the row first.",
+    "exp of a large score overflows to inf, exp of a very negative one is 0, and both inf/inf and 0/0 are NaN. "
+    "Subtract the largest allowed score of the row first.",
 )
 def overflow(scores):
     exponentials = np.exp(future_filled(scores, -np.inf))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+@mistake(
+    "masked_weights",
+    "softmax forgotten",
+    "These are the masked scores, and rightly masked. The weights are their softmax, row by row.",
+)
+def masked_scores(scores):
+    return future_filled(scores, -np.inf)
+
+
+@mistake(
+    "masked_weights",
+    "multiplied by 0 and −∞",
+    "The future is hidden, but every query reads its past evenly: the scores that it may read became 0, as if "
+    "multiplied by the 0 of the additive mask. Add that mask, or fill −∞ in.",
+)
+def multiplied_by_the_additive_mask(scores):
+    return softmax(future_filled(np.zeros_like(scores), -np.inf))
 
 
 def leak(scores):
@@ -329,7 +349,7 @@ def one_key_too_many(scores):
 @mistake(
     "leak",
     "whole row",
-    "You added up the whole row, which always makes 1. The leak is the weight on the keys j > i only.",
+    "You added up the whole row, which always sums to 1. The leak is the weight on the keys j > i only.",
 )
 def whole_row(scores):
     return softmax(np.tril(scores)).sum(axis=1)
@@ -366,7 +386,8 @@ def leak_of_the_right_mask(scores):
 @mistake(
     "leak",
     "exponential forgotten",
-    "You added up the scores of the past. Softmax adds up their exponentials.",
+    "The past enters your denominator with its scores, or with ones. Softmax adds up exponentials: every key of the "
+    "past brings e^s.",
 )
 def exponential_forgotten(scores):
     _, future = past_and_future(scores)
@@ -382,6 +403,27 @@ def own_key_forgotten(scores):
     past, future = past_and_future(scores)
     past = past - np.exp(np.diagonal(scores))
     return future / (past + future)
+
+
+@mistake(
+    "leak",
+    "ones counted twice",
+    "The ones of the future stand in your denominator twice: exp of a score that was set to 0 is already a 1.",
+)
+def ones_counted_twice(scores):
+    past, future = past_and_future(scores)
+    return future / (past + 2 * future)
+
+
+@mistake(
+    "leak",
+    "scores of the future in the denominator",
+    "Your denominator adds up e^s over the whole row, and the ones as well. The mask has replaced the scores of the "
+    "future by 0: e^s runs over j ≤ i only.",
+)
+def future_scores_in_the_denominator(scores):
+    _, future = past_and_future(scores)
+    return future / (np.exp(scores).sum(axis=1) + future)
 
 
 def chunk_mask(n_q, n_k):
@@ -730,7 +772,7 @@ def blocked_scores_zero(q, k, v, training):
 @mistake(
     "fixed_attention",
     "masked after the softmax",
-    "The future has weight 0, but it was in the denominator: your rows of weights make less than 1.",
+    "The future has weight 0, but it was in the denominator: your rows of weights sum to less than 1.",
 )
 def masked_after(q, k, v, training):
     weights = attention_of(q, k, np.eye(len(k)))
