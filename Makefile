@@ -66,4 +66,6 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@echo "== 2/2 Installing requirements.txt (the first time takes minutes; README.md tells the size)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt
+	@# Matplotlib lists its fonts once for each user. Done in a notebook, it might warn there that this takes a while.
+	@$(BIN)/python -c 'import matplotlib.font_manager'
 	@touch $@

@@ -272,6 +272,19 @@ def asserts_of_twins(trees: list[ast.Module]) -> list[ast.AST]:
     return [node for node in assertions if made_by_torch(node)]
 
 
+def rules_live_in_lib(page: Page) -> Iterator[str]:
+    """A mask rule or a softmax is written out only where an idea is introduced; elsewhere `lib` has it."""
+    for cell in page.codes:
+        softmax = "exp(" in cell.source and "sum(" in cell.source
+        triangle = re.search(r"\b(?:tril|triu)\(", cell.source)
+        if (softmax or triangle) and "introduces" not in cell.metadata.get("tags", []):
+            what = "a softmax" if softmax else f"a mask with {triangle[0]}…)"
+            yield (
+                f"cell {cell.id!r} writes out {what}: use lib, "
+                f"or tag the cell 'introduces' if it introduces the idea"
+            )
+
+
 def chapter_parts(page: Page) -> Iterator[str]:
     prose = "\n".join(cell.source for cell in page.texts)
     code = "\n".join(cell.source for cell in page.codes)
@@ -303,6 +316,7 @@ CHAPTERS = (
     numbers_are_computed,
     predictions,
     statements_are_numbered,
+    rules_live_in_lib,
     chapter_parts,
 )
 

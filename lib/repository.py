@@ -17,6 +17,9 @@ NOTEBOOK_FOLDERS = ("notebooks", "exercises", "solutions")
 
 BADGE_ID, BOOTSTRAP_ID = "colab-badge", "bootstrap"
 
+# Cell metadata that folds the source away in JupyterLab and on Colab; a click unfolds it.
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+
 BOOTSTRAP = """\
 # Finds the course's package, `lib`. On Colab it installs the package first;
 # numpy and torch stay as they are.
@@ -119,7 +122,9 @@ def with_first_cells(
     ]
     first = new_markdown_cell(badge(path, address), id=BADGE_ID)
     second = new_code_cell(
-        bootstrap(address), id=BOOTSTRAP_ID, metadata={"tags": ["bootstrap"]}
+        bootstrap(address),
+        id=BOOTSTRAP_ID,
+        metadata={"tags": ["bootstrap"], **FOLDED},
     )
     second.execution_count = executed[0] if executed else None
     others = [

@@ -322,6 +322,16 @@ FAULTS = {
         "no code cell follows the prediction in cell 'predict-two'",
     ),
     "one prediction": ("predict-one", source("Well."), "it has 1 predictions"),
+    "a softmax of its own": (
+        "sum",
+        more("import numpy as np\nrow = np.exp([1.0, 2.0])\nrow / row.sum()"),
+        "cell 'sum' writes out a softmax",
+    ),
+    "a mask of its own": (
+        "sum",
+        more("mask = torch.tril(torch.ones(3, 3))"),
+        "cell 'sum' writes out a mask with tril(",
+    ),
     "no slider": ("slider", source("draw(1)"), "no cell shows a slider"),
     "no statement": ("title", source("# 1 Sample\n\n0.46"), "it has no statement"),
     "no recap": ("recap", source(f"[x](../exercises/{NAME})"), "no heading Recap"),

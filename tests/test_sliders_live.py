@@ -73,7 +73,15 @@ def pictures(cell: nbformat.NotebookNode) -> list[np.ndarray]:
 
 
 def same_pictures(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
-    return len(some) == len(others) and all(map(np.array_equal, some, others))
+    return len(some) == len(others) and all(map(alike, some, others))
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """The same picture, up to what another machine's fonts may change: few pixels that differ clearly."""
+    if one.shape != other.shape:
+        return False
+    apart = np.abs(one.astype(int) - other.astype(int)).max(axis=-1)
+    return (apart > 64).mean() < 0.01
 
 
 NOTEBOOKS = [

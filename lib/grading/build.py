@@ -24,13 +24,13 @@ import nbformat
 from nbformat import NotebookNode
 
 from lib.notebooks import execute, normalise
+from lib.repository import FOLDED
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 LEFT_OUT = {"solution-note", "hidden-checks", "mistakes"}
 IN_MODULE = {"mistakes", "given"}
-# The learner runs a check without scrolling past its source: folded in JupyterLab, on Colab and in the book.
-FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+# The learner runs a check without scrolling past its source: folded in the book too.
 FOLDED_IN_BOOK = "hide-input"
 QUESTION = re.compile(r"^## (\d+\.\d+) .*?(\d+) points?$", re.MULTILINE)
 TITLE = re.compile(r"^# .*", re.MULTILINE)
