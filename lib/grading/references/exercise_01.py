@@ -188,7 +188,7 @@ def percent(weights, values):
 
 
 def query_weights(i, q, k):
-    """The attention weights of query i: a softmax over the keys 0 … i, and 0 after them.
+    """The attention weights of query i: a softmax over keys 0 … i, and 0 after them.
 
     With d_k = 4 these queries and keys make q @ k.T / sqrt(d_k) equal to S:
 

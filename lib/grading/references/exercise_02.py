@@ -683,13 +683,13 @@ def additive_double(blocked):
 
 
 def attention_of_004(query, key, value, blocked):
-    """Document 004's attention, in which True means blocked. Tensors (tokens, features)."""
+    """Document 004's attention: True means blocked. Tensors (tokens, features)."""
     scores = query @ key.T / query.shape[-1] ** 0.5
     return F.softmax(scores.masked_fill(blocked, float("-inf")), dim=-1) @ value
 
 
 def suspect_attention(q, k, v, training):
-    """Causal attention of the last len(q) of len(k) tokens, or so its author believes."""
+    """Causal attention of the last len(q) tokens, or so its author believes."""
     scores = q @ k.T / np.sqrt(q.shape[1])
     if training:  # in use, the words that would follow do not exist yet
         allowed = np.tri(len(q), len(k), len(k) - len(q), dtype=bool)
