@@ -33,6 +33,10 @@ from lib.tables import Table, is_tensor
 from lib.tiles import TileMap, tile_map
 
 
+# A mask with more rows or columns than this is shown by tiles.
+LARGEST_DRAWING = 64
+
+
 class Mask:
     """A rule over positions. Combine masks with ``&``, ``|`` and ``~``.
 
@@ -142,11 +146,20 @@ class Mask:
         return shifted if shifted.positions else self
 
     def show(self, n_q: int, n_k: int | None = None) -> str:
-        """The mask as lines of ■ (may attend) and ⬚, one line per query."""
+        """The mask as lines of ■ (may attend) and ⬚, one line per query.
+
+        Longer than 64 positions it is drawn as its tile map, with tiles large enough that it fits.
+        """
         if self.batch is not None:
             raise ValueError(
                 f"show: expected a mask without a batch, got one of {self.batch} rows: {self!r}"
             )
+        n_q, n_k = arguments.lengths(n_q, n_k)
+        cells = -(-max(n_q, n_k) // LARGEST_DRAWING)
+        if cells > 1:
+            size = 2 ** (cells - 1).bit_length()
+            key = f"each sign is {size} × {size} pairs: ■ all may attend, ⬚ none, ▨ some"
+            return f"{key}\n{self.tiles(n_q, n_k, size).show()}"
         return "\n".join(
             "".join("■" if cell else "⬚" for cell in row)
             for row in self.dense(n_q, n_k)
