@@ -32,7 +32,6 @@ from lib import arguments, rules
 from lib.tables import Table, is_tensor
 from lib.tiles import TileMap, tile_map
 
-
 # A mask with more rows or columns than this is shown by tiles.
 LARGEST_DRAWING = 64
 
@@ -158,7 +157,9 @@ class Mask:
         cells = -(-max(n_q, n_k) // LARGEST_DRAWING)
         if cells > 1:
             size = 2 ** (cells - 1).bit_length()
-            key = f"each sign is {size} × {size} pairs: ■ all may attend, ⬚ none, ▨ some"
+            key = (
+                f"each sign is {size} × {size} pairs: ■ all may attend, ⬚ none, ▨ some"
+            )
             return f"{key}\n{self.tiles(n_q, n_k, size).show()}"
         return "\n".join(
             "".join("■" if cell else "⬚" for cell in row)

@@ -46,6 +46,10 @@ class TileMap:
     n_q: int
     n_k: int
 
+    def count(self, state: int) -> int:
+        """How many tiles are in that state: EMPTY, PARTIAL or FULL."""
+        return int(np.count_nonzero(self.states == state))
+
     @property
     def queries(self) -> Interval:
         """The positions of the queries of each row of tiles, (tile rows,)."""
@@ -60,7 +64,8 @@ class TileMap:
         """The map as lines of ■ FULL, ▨ PARTIAL and ⬚ EMPTY, one line per row of tiles."""
         if self.states.ndim > 2:
             raise ValueError(
-                f"show: expected a tile map without a batch, got one of {len(self.states)} rows"
+                f"show: expected a tile map without a batch, got one of {len(self.states)} rows; give one row, "
+                f"TileMap(tiles.states[b], tiles.size, tiles.n_q, tiles.n_k)"
             )
         return "\n".join("".join("⬚▨■"[state] for state in row) for row in self.states)
 
@@ -80,20 +85,19 @@ def tile_map(
     i, j = _cut(n_q, size, first)[:, None], _cut(n_k, size)[None, :]
     batch = () if mask.batch is None else (mask.batch,)
     states = np.zeros((*batch, i.size, j.size), np.int8)
-    if states.size:
-        blocks = _states(
-            mask,
-            _cut(n_q, COARSER * size, first)[:, None],
-            _cut(n_k, COARSER * size)[None, :],
-        )
-        for block_row in range(blocks.shape[-2]):
-            strip = slice(COARSER * block_row, COARSER * (block_row + 1))
-            row = np.repeat(blocks[..., block_row, :], COARSER, axis=-1)[..., : j.size]
-            states[..., strip, :] = row[..., None, :]
-            partial = (row == PARTIAL).any(axis=tuple(range(row.ndim - 1)))
-            columns = np.flatnonzero(partial)
-            if columns.size:
-                states[..., strip, columns] = _states(mask, i[strip], j[:, columns])
+    blocks = _states(
+        mask,
+        _cut(n_q, COARSER * size, first)[:, None],
+        _cut(n_k, COARSER * size)[None, :],
+    )
+    for strip_number in range(blocks.shape[-2]):
+        # Sixteen rows of tiles: they take the state of their block, then the PARTIAL ones their own.
+        strip = slice(COARSER * strip_number, COARSER * (strip_number + 1))
+        row = np.repeat(blocks[..., strip_number, :], COARSER, axis=-1)[..., : j.size]
+        states[..., strip, :] = row[..., None, :]
+        partial = (row == PARTIAL).any(axis=tuple(range(row.ndim - 1)))
+        columns = np.flatnonzero(partial)
+        states[..., strip, columns] = _states(mask, i[strip], j[:, columns])
     return TileMap(states, size, n_q, n_k)
 
 
@@ -130,6 +134,10 @@ def receptive_field(
     """
     i = arguments.integer("i", i, at_least=0)
     n = i + 1 if n is None else arguments.integer("n", n, at_least=i + 1)
+    if hasattr(masks, "first_query"):
+        raise TypeError(
+            f"masks: expected a list of masks, one for each layer; for one layer give [{masks!r}]"
+        )
     masks = list(masks)
     for mask in masks:
         _check_mask("masks", mask)
