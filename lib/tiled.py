@@ -19,20 +19,25 @@ from lib.masks import Mask
 from lib.pieces import Bias, Piece, Plan, plan
 
 
-def tiled_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float,
-    batch_row: int | None = None,
-) -> torch.Tensor:  # fmt: skip
-    """Attention of one sequence under one mask: q (heads, n_q, d), k (key heads, n_k, d), v (key heads, n_k, d_v).
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
+) -> torch.Tensor:
+    """q (rows, heads, n_q, d), k (rows, key heads, n_k, d), v (rows, key heads, n_k, d_v): (rows, heads, n_q, d_v).
 
-    Query head h reads key head ⌊h · key heads / heads⌋. Half precision is computed in float32. Arguments are
-    checked by `lib.torch_attention.attention`, which calls this.
+    Rows belong to the rows of the mask's batch. Query head h reads key head ⌊h · key heads / heads⌋. Half
+    precision is computed in float32. `lib.torch_attention.attention` checks the arguments and calls this.
     """
-    n_q, n_k = q.shape[-2], k.shape[-2]
-    cut = plan(mask, n_q, n_k, batch_row, q.device)
     dtype = torch.promote_types(q.dtype, torch.float32)
-    q_, k_, v_ = (_padded(x.to(dtype).contiguous(), cut.tile) for x in (q, k, v))
-    return OverPieces.apply(q_, k_, v_, cut, scale)[:, :n_q].to(q.dtype)
+    n_q, n_k = q.shape[-2], k.shape[-2]
+    outputs = []
+    for row, qkv in enumerate(zip(q, k, v, strict=True)):
+        batch_row = None if mask.batch is None else row
+        cut = plan(mask, n_q, n_k, batch_row, q.device)
+        padded = (_padded(x.to(dtype).contiguous(), cut.tile) for x in qkv)
+        outputs.append(OverPieces.apply(*padded, cut, scale)[:, :n_q])
+    # One output needs no copy.
+    output = torch.stack(outputs) if len(outputs) > 1 else outputs[0][None]
+    return output.to(q.dtype)
 
 
 def _padded(x: torch.Tensor, tile: int) -> torch.Tensor:

@@ -39,6 +39,7 @@ METHODS = {
     "numpy": in_numpy(numpy_attention.attention),
     "dense": in_torch(torch_attention.attention, backend="dense"),
     "sdpa": in_torch(torch_attention.attention, backend="sdpa"),
+    "tiled": in_torch(torch_attention.attention, backend="tiled"),
     "auto": in_torch(torch_attention.attention),
 }
 WEIGHTS = {
@@ -49,7 +50,7 @@ SOFTMAX = {
     "numpy": in_numpy(numpy_attention.softmax),
     "torch": in_torch(torch_attention.softmax),
 }
-BACKENDS = ("dense", "sdpa")
+BACKENDS = ("dense", "sdpa", "tiled")
 
 every_method = pytest.mark.parametrize("attention", METHODS.values(), ids=METHODS)
 every_weights = pytest.mark.parametrize(
