@@ -28,6 +28,9 @@ def block_mask(
     Raises ValueError or TypeError for lengths that do not fit the mask, as `Mask.dense` does.
     """
     tiles = mask.tiles(n_q, n_k, BLOCK)
+    # A mask's tables become tensors here: while the compiler traces, it would be too late.
+    i = torch.tensor([mask.first_query(tiles.n_q, tiles.n_k)], device=device)
+    mask.read(i, torch.zeros_like(i))
     states = tiles.states.reshape(-1, 1, *tiles.states.shape[-2:]).copy()
     # A tile that reaches beyond the last token is asked about pair by pair.
     if tiles.n_q % BLOCK:
@@ -77,7 +80,7 @@ def _cached_block_mask(mask: Mask, n_q: int, n_k: int, device: torch.device):
 
 @lru_cache(maxsize=1)
 def _compiled():
-    return torch.compile(flex_attention, dynamic=False)
+    return torch.compile(flex_attention, dynamic=False, fullgraph=True)
 
 
 def _check_can_run(*tensors: torch.Tensor) -> None:
