@@ -566,6 +566,11 @@ def test_without_layers_a_position_reaches_itself():
     assert receptive_field([], 0, 1).dtype == np.int64
 
 
+def test_the_query_is_the_last_token_unless_there_are_more():
+    assert receptive_field([full], 3).tolist() == [0, 1, 2, 3]
+    assert receptive_field([full], 3, 6).tolist() == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(("w", "layers"), [(1, 3), (2, 5), (16, 8), (129, 4), (300, 2)])
 def test_windows_reach_l_times_w_minus_one_back(w, layers):
     mask = causal & window(w)
