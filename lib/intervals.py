@@ -43,8 +43,8 @@ class Interval:
     """All integers from `lo` to `hi`, both included; arrays of them, one interval per entry.
 
     Understands the operators of a rule: ``+ -`` with integers and intervals, ``// %`` with a positive
-    integer, and the comparisons, which give a `Truth`. Results are exact as long as each position
-    occurs once in an expression, as in all rules of `lib.masks`.
+    integer, and the comparisons, which give a `Truth`. No possible value is ever left out; a result
+    holds nothing else for the rules of `lib.masks`, where each position occurs once in a condition.
     """
 
     __array_ufunc__ = None  # array < interval is left to the interval

@@ -169,7 +169,7 @@ def _read_by(queries: np.ndarray, mask: "Mask", tiles: TileMap) -> np.ndarray:
             i = np.flatnonzero(queries[span]) + span.start
             wanted = np.repeat(partial, tiles.size)[: tiles.n_k] & ~found
             for j in _batches(np.flatnonzero(wanted), PAIRS // i.size):
-                found[j] |= mask.read(i[:, None], j[None, :]).any(axis=0)
+                found[j] = mask.read(i[:, None], j[None, :]).any(axis=0)
             is_open = ~np.logical_and.reduceat(found, tiles.keys.lo)
     return found
 

@@ -480,9 +480,13 @@ def test_counting_and_reaching_need_no_n_by_n_cells():
     assert count == sum(LONG - distance for distance in range(100)) + far
     reached, peak = peak_of(lambda: receptive_field([mask, mask], LONG - 1))
     assert peak < 16 * MIB
-    assert (
-        len(reached) == 199 + 31 * 100
-    )  # 0 … 198 back, and 0 … 99 more than each stride
+    # 0 … 198 back, and 0 … 99 more than each of 31 strides.
+    assert len(reached) == 199 + 31 * 100
+    # The first row of tiles has 128 queries, and all its tiles are PARTIAL.
+    wide = window(100) | strided(64)
+    everything, peak = peak_of(lambda: receptive_field([wide, wide], 99, LONG))
+    assert peak < 32 * MIB
+    assert len(everything) == LONG
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -564,6 +568,11 @@ def test_receptive_fields_across_many_tiles(mask, pairs, monkeypatch):
 def test_without_layers_a_position_reaches_itself():
     assert receptive_field([], 3).tolist() == [3]
     assert receptive_field([], 0, 1).dtype == np.int64
+
+
+def test_the_query_is_the_last_token_unless_there_are_more():
+    assert receptive_field([full], 3).tolist() == [0, 1, 2, 3]
+    assert receptive_field([full], 3, 6).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("w", "layers"), [(1, 3), (2, 5), (16, 8), (129, 4), (300, 2)])
