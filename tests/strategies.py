@@ -48,6 +48,7 @@ NAMED = [
     (local(3, 1), oracle.local(3, 1)),
     (offsets({0}), oracle.offsets({0})),
     (offsets({0, 2, 5}), oracle.offsets({0, 2, 5})),
+    (offsets({0, 3, 4, 5}), oracle.offsets({0, 3, 4, 5})),
     (strided(1), oracle.strided(1)),
     (strided(3), oracle.strided(3)),
     (every(1), oracle.every(1)),
