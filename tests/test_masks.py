@@ -228,6 +228,14 @@ SQUARES = {
         ⬚⬚■■■■⬚
         ⬚⬚■■■■⬚
         ⬚⬚⬚⬚■■■""",
+    coarse(strided(2), 3, 1): """
+        ■■■⬚⬚⬚■
+        ⬚⬚⬚■■■⬚
+        ■■■⬚⬚⬚■
+        ⬚⬚⬚■■■⬚
+        ■■■⬚⬚⬚■
+        ⬚⬚⬚■■■⬚
+        ■■■⬚⬚⬚■""",
     document([0, 0, 0, 1, 1, 0, 2]): """
         ■■■⬚⬚■⬚
         ■■■⬚⬚■⬚
@@ -682,6 +690,11 @@ ARGUMENTS = {
         ValueError,
         ["size", "at least 1", "-2"],
     ),
+    "coarse, query size": (
+        lambda: coarse(causal, 2, 0),
+        ValueError,
+        ["query_size", "at least 1", "0"],
+    ),
     "coarse, operand": (
         lambda: coarse(np.eye(2, dtype=bool), 2),
         TypeError,
@@ -793,6 +806,11 @@ TOO_SHORT = {
     ),
     "columns": (
         coarse(explicit(np.ones((6, 3), dtype=bool)), 2),
+        8,
+        ["explicit, keys", "3 positions", "0 to 3"],
+    ),
+    "rows of queries, columns of blocks": (
+        coarse(explicit(np.ones((8, 3), dtype=bool)), 2, 1),
         8,
         ["explicit, keys", "3 positions", "0 to 3"],
     ),
