@@ -79,7 +79,7 @@ def _gated_softmax(scores: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
     if scores.shape[-1] == 0:  # no keys: nothing to share out
         return scores
     # Softmax does not see a common shift; with this one the largest f · exp(s) becomes 1.
-    largest = (scores + gate.log()).detach().amax(dim=-1, keepdim=True)
+    largest = (scores.detach() + gate.detach().log()).amax(dim=-1, keepdim=True)
     empty = largest == -math.inf
     exponents = scores - largest.masked_fill(empty, 0)
     # Where the gate is open the exponent is at most −log f. Where it is shut nothing bounds it.

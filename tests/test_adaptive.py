@@ -136,11 +136,12 @@ def test_a_row_without_an_open_pair_gives_zeros_and_finite_gradients():
     output = gated_attention(q, k, v, gate)
     assert (output[2] == 0).all()
     assert (output[[0, 1, 3]] != 0).all()
-    output.square().sum().backward()
+    output.sum().backward()
     for x in (q, k, v, gate):
         assert x.grad.isfinite().all()
     assert (gate.grad[2] == 0).all()
     assert (q.grad[2] == 0).all()
+    assert (gate.grad[3] != 0).all()
 
 
 def test_gradients_of_the_gated_attention_are_right():
@@ -181,6 +182,23 @@ def test_half_precision_keeps_its_dtype_and_stays_close(dtype):
     assert output.dtype == dtype
     wide = gated_attention(*(x.double() for x in exact), gate.double())
     close(output.double(), wide, rtol=0, atol=4 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_half_precision_chooses_as_full_precision_does(dtype):
+    """Also where a sum of keys leaves the range of float16: five keys of 40,000 have the mean 40,000."""
+    q, k, v = qkv(20, leading=(2,), dtype=dtype)
+    k[:, 5:10] = 4e4
+    wide = [x.double() for x in (q, k)]
+    tiles = top_k_tiles(q, k, size=5, keep=2)
+    assert torch.equal(tiles, top_k_tiles(*wide, size=5, keep=2))
+    assert tiles[:, 10:, 1].any()
+    assert not tiles[:, 10:, 1].all()
+    k = qkv(20, leading=(2,), seed=1, dtype=dtype)[1]
+    output = top_k_attention(q, k, v, size=5, keep=2)
+    assert output.dtype == dtype
+    exact = top_k_attention(*(x.double() for x in (q, k, v)), size=5, keep=2)
+    close(output.double(), exact, rtol=0, atol=8 * torch.finfo(dtype).eps)
 
 
 # --- a span that each head learns ------------------------------------------------------------------
@@ -383,7 +401,20 @@ def test_gradients_reach_what_was_chosen_and_nothing_else():
     attend(q, k, v)[:, 8].square().sum().backward()
     read = torch.tensor(top_k_mask(q, k, size=2, keep=2).dense(9))[:, 8]
     assert ((v.grad != 0).any(dim=-1) == read).all()
-    assert not top_k_tiles(q, k, size=2, keep=2).requires_grad
+
+
+def test_scale_multiplies_the_dot_products():
+    """A scale of 0.25 is half of the usual 1/√4, as halved queries are."""
+    q, k, v = qkv(leading=(2,))
+    gate, span = torch.rand(12, 12), torch.tensor([2.0, 5.0])
+    for attend in (
+        lambda q, **scale: gated_weights(q, k, gate, **scale),
+        lambda q, **scale: gated_attention(q, k, v, gate, **scale),
+        lambda q, **scale: adaptive_span_attention(q, k, v, span, ramp=2, **scale),
+        lambda q, **scale: top_k_attention(q, k, v, size=4, keep=2, **scale),
+    ):
+        close(attend(q, scale=0.25), attend(q / 2))
+        assert not torch.allclose(attend(q, scale=0.25), attend(q))
 
 
 def test_sizes_of_0_and_1():
@@ -671,6 +702,11 @@ REFUSED = {
         lambda: top_k_mask(Q, K[:3], size=4, keep=1),
         ValueError,
         "n_q=6: more queries than the n_k=3 keys",
+    ),
+    "a back end that is none": (
+        lambda: top_k_attention(Q, K, V, size=2, keep=1, backend="cudnn"),
+        ValueError,
+        "backend: expected one of .* got 'cudnn'",
     ),
     "values for top-k": (
         lambda: top_k_attention(Q, K, V[:3], size=2, keep=1),

@@ -495,7 +495,9 @@ def test_local_attention():
     assert (weights(4, mask=real)[21:23, 19] > 0).all()
 
 
-@needs("xformers", "it asks for one exact torch, so: pip install --no-deps xformers")
+@needs(
+    "xformers", "its wheel is large, so it is not in the extra: pip install xformers"
+)
 def test_xformers():
     from xformers.ops.fmha.attn_bias import LowerTriangularFromBottomRightMask
 
@@ -708,6 +710,11 @@ REFUSED = {
         lambda: from_additive(torch.tensor([[0.0, -0.5], [-1.0, 0.0]])),
         ValueError,
         "bias: expected 0 and one number that blocks, .* got -1, -0.5, 0",
+    ),
+    "one bias": (
+        lambda: from_additive(torch.tensor([[0.0, -0.5]])),
+        ValueError,
+        r"one number that blocks, of at most −104 in torch\.float32; got -0\.5, 0$",
     ),
     "0 and 1": (
         lambda: from_additive(torch.eye(2)),
