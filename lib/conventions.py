@@ -23,7 +23,9 @@ MaskLike = Mask | np.ndarray | torch.Tensor
 # --- masks as PyTorch takes them ---------------------------------------------------------------------
 
 
-def to_sdpa(mask: MaskLike, n_q: int | None = None, n_k: int | None = None) -> Any:
+def to_sdpa(
+    mask: MaskLike, n_q: int | None = None, n_k: int | None = None
+) -> torch.Tensor:
     """`attn_mask` for `F.scaled_dot_product_attention`: booleans, True = takes part.
 
     Shape (n_q, n_k), or (batch, 1, n_q, n_k) for a mask with a batch, so that it meets
