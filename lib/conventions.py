@@ -71,8 +71,8 @@ def to_mha(
     """`attn_mask` for `nn.MultiheadAttention` and the Transformer layers: booleans, True = **blocked**.
 
     Shape (n_q, n_k); or, for a mask with a batch or with heads, (batch · heads, n_q, n_k), the heads of one row
-    of the batch next to each other: then give `heads`. A row without an allowed key gives NaN there.
-    Errors as in `to_sdpa`.
+    of the batch next to each other: then give `heads`. A row without an allowed key may give NaN
+    there; `lib.dialects.table` says when. Errors as in `to_sdpa`.
     """
     allowed = to_sdpa(mask, n_q, n_k)
     if allowed.ndim == 2:
@@ -115,7 +115,7 @@ def from_mha(
         raise ValueError(
             f"attn_mask: expected shape (batch · {heads}, n_q, n_k), got {tuple(blocked.shape)}"
         )
-    return ~blocked.unflatten(0, (-1, heads))
+    return ~blocked.unflatten(0, (len(blocked) // heads, heads))
 
 
 def to_additive(

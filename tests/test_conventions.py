@@ -207,6 +207,8 @@ def test_what_has_a_batch_and_heads_comes_back():
     assert torch.equal(from_mha(to_mha(random, heads=3), heads=3), random)
     assert torch.equal(from_sdpa(to_sdpa(random.numpy())), random)
     assert torch.equal(from_additive(to_additive(random)), random)
+    for nothing in (random[:0], random[:, :, :0], random[..., :0]):
+        assert torch.equal(from_mha(to_mha(nothing, heads=3), heads=3), nothing)
     once = to_mha(random[:, :1], heads=3)
     assert torch.equal(from_mha(once, heads=3), random[:, :1].expand(2, 3, 4, 5))
 
