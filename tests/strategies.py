@@ -61,6 +61,7 @@ NAMED = [
     (same_block(3), oracle.same_block(3)),
     (block_causal(2), oracle.coarse(oracle.causal, 2)),
     (coarse(strided(2), 3), oracle.coarse(oracle.strided(2), 3)),
+    (coarse(explicit(ROWS), 4, 1), oracle.coarse(oracle.explicit(ROWS), 4, 1)),
     (document(IDS), oracle.document(IDS)),
     (padding(4), oracle.prefix(4)),
     (padding(0), oracle.prefix(0)),
