@@ -128,6 +128,35 @@ batched_masks_with_rules = _trees(
 ).filter(lambda tree: tree[0].batch is not None)
 
 
+# Conditions on i and j as Python source, for masks traced from functions.
+_numbers = st.recursive(
+    st.sampled_from(["i", "j"]),
+    lambda parts: st.one_of(
+        st.builds("({} {} {})".format, parts, st.sampled_from("+-"), parts),
+        st.builds("({} {} {})".format, parts, st.sampled_from("+-"), st.integers(-5, 5)),
+        st.builds("({} {} {})".format, st.integers(-5, 5), st.sampled_from("+-"), parts),
+        st.builds(
+            "({} {} {})".format, parts, st.sampled_from(["//", "%"]), st.integers(1, 4)
+        ),
+    ),
+    max_leaves=4,
+)  # fmt: skip
+_comparisons = st.builds(
+    "({} {} {})".format,
+    _numbers,
+    st.sampled_from(["<", "<=", "==", ">", ">=", "!="]),
+    st.one_of(_numbers, st.integers(-5, 5)),
+)
+conditions = st.recursive(
+    _comparisons,
+    lambda parts: st.one_of(
+        st.builds("({} {} {})".format, parts, st.sampled_from("&|"), parts),
+        st.builds("(~{})".format, parts),
+    ),
+    max_leaves=4,
+)
+
+
 @st.composite
 def lengths(draw, longest=9):
     """(n_q, n_k) with n_q ≤ n_k."""

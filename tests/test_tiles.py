@@ -13,6 +13,7 @@ from strategies import (
     IDS,
     NAMED,
     batched_masks_with_rules,
+    conditions,
     lengths,
     masks,
     repeatable,
@@ -198,6 +199,14 @@ sizes = st.sampled_from([1, 1, 2, 3, 5, 8, 30])
 @repeatable
 def test_no_tile_is_wrong_for_random_compositions(mask, n, size):
     assert_sound(mask, *n, size)
+
+
+@given(conditions, masks, lengths(longest=24), sizes)
+@repeatable
+def test_no_tile_is_wrong_for_traced_rules(source, mask, n, size):
+    traced = Mask(eval(f"lambda i, j: {source}"))
+    assert_sound(traced, *n, size)
+    assert_sound(mask & ~traced, *n, size)
 
 
 @given(batched_masks_with_rules, lengths(longest=24), sizes)
