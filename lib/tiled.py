@@ -34,10 +34,16 @@ def attend(
         batch_row = None if mask.batch is None else row
         cut = plan(mask, n_q, n_k, batch_row, q.device)
         padded = (_padded(x.to(dtype).contiguous(), cut.tile) for x in qkv)
-        outputs.append(OverPieces.apply(*padded, cut, scale)[:, :n_q])
+        with _no_autocast(q):
+            outputs.append(OverPieces.apply(*padded, cut, scale)[:, :n_q])
     # One output needs no copy.
     output = torch.stack(outputs) if len(outputs) > 1 else outputs[0][None]
     return output.to(q.dtype)
+
+
+def _no_autocast(x: torch.Tensor) -> torch.autocast:
+    """Autocast would do single products in half precision, among sums in full."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _padded(x: torch.Tensor, tile: int) -> torch.Tensor:
@@ -74,21 +80,22 @@ class OverPieces(torch.autograd.Function):
         q, k, v, output, largest, total = ctx.saved_tensors
         to_q = _rows_like(q, q.shape[-1], 0, ctx.cut)
         to_k, to_v = torch.zeros_like(k), torch.zeros_like(v)
-        for piece, bias, first, head, key_head in _work(ctx.cut, q, k):
-            scores = _scores(piece, bias, q[head], k[key_head], ctx.scale)
-            weights = scores.sub_(piece.queries(largest[head]).mT).exp2_()
-            # The weights are still to be divided by their total; what they multiply is divided instead.
-            g = piece.queries(gradient[head]) / _or_one(piece.queries(total[head]))
-            piece.add_mix(to_v[key_head], weights, g)
-            # ∂L/∂s_ij = α_ij (g_i · v_j − g_i · a_i)
-            slopes = piece.products(g, v[key_head])
-            slopes.sub_((g * piece.queries(output[head])).sum(-1)[:, None])
-            slopes.mul_(weights).mul_(ctx.scale)
-            step = piece.mix(slopes, k[key_head])
-            if not first:
-                step += piece.queries(to_q[head])
-            piece.store(to_q[head], step)
-            piece.add_mix(to_k[key_head], slopes, piece.queries(q[head]))
+        with _no_autocast(q):
+            for piece, bias, first, head, key_head in _work(ctx.cut, q, k):
+                scores = _scores(piece, bias, q[head], k[key_head], ctx.scale)
+                weights = scores.sub_(piece.queries(largest[head]).mT).exp2_()
+                # The weights are still to be divided by their total; what they multiply is divided instead.
+                g = piece.queries(gradient[head]) / _or_one(piece.queries(total[head]))
+                piece.add_mix(to_v[key_head], weights, g)
+                # ∂L/∂s_ij = α_ij (g_i · v_j − g_i · a_i)
+                slopes = piece.products(g, v[key_head])
+                slopes.sub_((g * piece.queries(output[head])).sum(-1)[:, None])
+                slopes.mul_(weights).mul_(ctx.scale)
+                step = piece.mix(slopes, k[key_head])
+                if not first:
+                    step += piece.queries(to_q[head])
+                piece.store(to_q[head], step)
+                piece.add_mix(to_k[key_head], slopes, piece.queries(q[head]))
         return to_q, to_k, to_v, None, None
 
 

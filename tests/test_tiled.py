@@ -265,6 +265,16 @@ def test_empty_rows_give_zeros_and_finite_gradients():
     assert all(x.isfinite().all() for x in found)
 
 
+def test_autocast_does_not_reach_into_the_pieces():
+    mask, _ = CUT["window and strided"]
+    q, k, v = problem(90, 90, dtype=torch.float32)
+    wanted = with_gradients(q, k, v, mask, backend="tiled")
+    with torch.autocast("cpu", torch.bfloat16):
+        found = with_gradients(q, k, v, mask, backend="tiled")
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_heads_share_keys():
     """Grouped-query heads, and heads that broadcast, against keys that are written out for each head."""
     mask = causal & window(40)
