@@ -10,12 +10,13 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := notebooks exercises solutions
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test lab colab clean
+.PHONY: help book serve test test-all lab colab clean
 
 help:
 	@echo "make book    build the book into _build/html"
 	@echo "make serve   show the built book at http://localhost:$(PORT)"
 	@echo "make test    run every test"
+	@echo "make test-all   the same, then plant faults in lib, each of which a test must catch"
 	@echo "make lab     open the notebooks in JupyterLab"
 	@echo "make colab   run each notebook alone with the versions that Colab has"
 	@echo "make clean   remove what was built; the environment stays in $(VENV)"
@@ -41,6 +42,11 @@ test: $(INSTALLED)
 	@echo "== 3/3 The tests, and every notebook run and compared with what it stores"
 	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 tests $(NOTEBOOKS)
 	@echo "== make test: all passed"
+
+test-all: test
+	@echo "== Faults in lib, one at a time: each must make a test fail"
+	@$(BIN)/python tests/mutation/run.py
+	@echo "== make test-all: every fault was caught"
 
 lab: $(INSTALLED)
 	@echo "== Opening JupyterLab on the first chapter (stop with Ctrl-C)"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = "tests/mutation/faults.yml"
@@ -136,6 +137,9 @@ def _run_tests(tests: str, root: Path, answers) -> None:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     sys.dont_write_bytecode = True
+    # The first counterexample is enough: no smaller one is looked for.
+    settings.register_profile("faults", phases=[Phase.explicit, Phase.generate])
+    settings.load_profile("faults")
     observer = Observer()
     status = pytest.main(shlex.split(f"{OPTIONS} {tests}"), [observer])
     problem = observer.problem
