@@ -13,13 +13,13 @@ NOTEBOOKS := notebooks exercises solutions
 .PHONY: help book serve test test-all lab colab clean
 
 help:
-	@echo "make book    build the book into _build/html"
-	@echo "make serve   show the built book at http://localhost:$(PORT)"
-	@echo "make test    run every test"
+	@echo "make book       build the book into _build/html"
+	@echo "make serve      show the built book at http://localhost:$(PORT)"
+	@echo "make test       run every test"
 	@echo "make test-all   the same, then plant faults in lib, each of which a test must catch"
-	@echo "make lab     open the notebooks in JupyterLab"
-	@echo "make colab   run each notebook alone with the versions that Colab has"
-	@echo "make clean   remove what was built; the environment stays in $(VENV)"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make colab      run each notebook alone with the versions that Colab has"
+	@echo "make clean      remove what was built; the environment stays in $(VENV)"
 
 book: $(INSTALLED)
 	@echo "== Building the book: every chapter is run, then its pages are written"
