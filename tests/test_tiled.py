@@ -54,6 +54,10 @@ CUT = {
     "window and offsets": (causal & (window(16) | offsets({0, 100, 170})), "SD"),
     "offsets": (offsets({0, 1, 2, 4, 8, 16, 32, 64, 128}), "D"),
     "far offset": (offsets({0, 10_000}), "D"),
+    "two strides that meet": (
+        offsets({*range(0, 61, 4), *range(60, 157, 6)}),
+        "SS",
+    ),
     "shifted": (causal.shift(3) & window(30).shift(3), "S"),
     "window and sink": (causal & (window(50) | sink(4)), "T"),
     "block": (causal & same_block(50), "T"),
