@@ -195,8 +195,8 @@ def _sdpa(q, k, v, mask, scale):
     q, k, v = (x.expand(*output_leading, *x.shape[-2:]) for x in (q, k, v))
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    # Where n_q ≠ n_k, is_causal aligns top-left, and a mask here bottom-right.
-    if isinstance(mask, Mask) and mask == causal and n_q == n_k:
+    # Where n_q ≠ n_k, is_causal aligns top-left, and a mask here bottom-right. And it multiplies −∞ by the scale.
+    if isinstance(mask, Mask) and mask == causal and n_q == n_k and scale > 0:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     allowed = allowed_pairs(mask, torch.Size((*scores_leading, n_q, n_k)), q.device)
     # What a fused kernel returns for an empty row has differed between versions and devices, so

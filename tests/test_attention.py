@@ -127,8 +127,9 @@ def test_weights_agree_with_a_plain_loop(attention_weights, problem):
 @pytest.mark.parametrize(
     "scale", [0.0, 0.125, 1, 3.0, -2.0, np.float64(0.7), np.float32(0.5), np.int64(2)]
 )
-def test_scale_multiplies_the_dot_products(attention, scale):
-    q, k, v = qkv()
+@pytest.mark.parametrize("d_v", [3, 4])  # PyTorch's fused kernel needs d_v = d
+def test_scale_multiplies_the_dot_products(attention, scale, d_v):
+    q, k, v = qkv(d_v=d_v, leading=(1, 2))
     expected = oracle.attention(
         q, k, v, oracle.dense(oracle.causal, 6, 6), scale=float(scale)
     )
