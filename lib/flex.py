@@ -13,7 +13,7 @@ import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from lib.masks import Mask
-from lib.tiles import FULL, PARTIAL
+from lib.tiles import FULL, PARTIAL, tile_map
 
 BLOCK = 128  # what FlexAttention's kernels are tuned for
 # Dynamo compiles one function for so many masks and shapes; beyond, this raises instead of running slowly.
@@ -25,9 +25,10 @@ def block_mask(
 ) -> BlockMask:
     """The mask for `flex_attention(…, block_mask=…)`: `n_q` queries that are the last of `n_k` positions.
 
-    Raises ValueError or TypeError for lengths that do not fit the mask, as `Mask.dense` does.
+    Raises TypeError for what is no mask, ValueError or TypeError for lengths that do not fit it, as
+    `Mask.dense` does.
     """
-    tiles = mask.tiles(n_q, n_k, BLOCK)
+    tiles = tile_map(mask, n_q, n_k, BLOCK)
     # A mask's tables become tensors here: while the compiler traces, it would be too late.
     i = torch.tensor([mask.first_query(tiles.n_q, tiles.n_k)], device=device)
     mask.read(i, torch.zeros_like(i))
