@@ -86,6 +86,10 @@ def _compiled():
 
 def _check_can_run(*tensors: torch.Tensor) -> None:
     advice = "use backend='tiled', which computes the same"
+    if tensors[0].dtype == torch.float64:
+        raise RuntimeError(
+            f"backend 'flex': FlexAttention's kernels know float32 and half precision, got torch.float64; {advice}"
+        )
     if tensors[0].device.type != "cpu":
         return
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):

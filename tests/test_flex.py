@@ -183,6 +183,12 @@ def test_flex_says_what_to_use_where_it_has_no_backward_pass():
         attention(q, k, v, causal, backend="flex")
 
 
+def test_flex_says_what_to_use_in_float64():
+    q, k, v = (x.double() for x in tensors(causal, 4, 4))
+    with pytest.raises(RuntimeError, match=r"got torch\.float64.*backend='tiled'"):
+        attention(q, k, v, causal, backend="flex")
+
+
 @pytest.mark.parametrize("setting", ["PATH", "CXX"])
 def test_flex_says_what_to_use_where_there_is_no_compiler(monkeypatch, setting):
     monkeypatch.setenv(setting, "nowhere")
