@@ -299,12 +299,19 @@ def _by_difference(found, n_q, n_k, shift, at_once) -> Plan | None:
 
 
 def _progressions(numbers: list[int]) -> list[tuple[int, int, int]]:
-    """Runs a, a + s, …, b of at least SHORTEST_BAND numbers with s | a, as (s, a, b); numbers ascend."""
+    """Runs a, a + s, …, b of at least SHORTEST_BAND numbers with s | a, as (s, a, b); numbers ascend.
+
+    No number is in two of them: a key that two layers serve would count twice.
+    """
     gaps = zip(np.diff(numbers).tolist(), numbers, numbers[1:], strict=False)
+    taken = None
     for stride, members in groupby(gaps, key=lambda gap: gap[0]):
         steps = list(members)
         first, last = steps[0][1], steps[-1][2]
-        if len(steps) + 1 >= SHORTEST_BAND and first % stride == 0:
+        if first == taken:
+            first += stride
+        if last - first >= (SHORTEST_BAND - 1) * stride and first % stride == 0:
+            taken = last
             yield stride, first, last
 
 

@@ -55,13 +55,15 @@ class Table:
         """The table as an array of the kind of `positions`: NumPy's, or a tensor on the same device."""
         if not is_tensor(positions):
             return self.array
-        if positions.device not in self._tensors:
-            # new_tensor takes over dtype and device: int64, as FlexAttention may count in int32.
-            values = positions.long().new_tensor(self.array)
-            self._tensors[positions.device] = (
-                values.bool() if self.array.dtype == bool else values
-            )
-        return self._tensors[positions.device]
+        if positions.device in self._tensors:
+            return self._tensors[positions.device]
+        # new_tensor takes over dtype and device: int64, as FlexAttention may count in int32.
+        values = positions.long().new_tensor(self.array)
+        values = values.bool() if self.array.dtype == bool else values
+        # The stand-ins by which a program is traced, of classes of their own, mean nothing after the trace.
+        if type(values).__name__ == "Tensor":
+            self._tensors[positions.device] = values
+        return values
 
     def at(self, *positions: Any, b: Any = None) -> Any:
         """The entries at `positions`, one index array for each axis but the batch's.

@@ -10,6 +10,7 @@ The readable form of the same idea is `lib.numpy_attention.tiled_attention`.
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -41,9 +42,12 @@ def attend(
     return output.to(q.dtype)
 
 
-def _no_autocast(x: torch.Tensor) -> torch.autocast:
+def _no_autocast(x: torch.Tensor) -> AbstractContextManager:
     """Autocast would do single products in half precision, among sums in full."""
-    return torch.autocast(x.device.type, enabled=False)
+    device = x.device.type
+    if not torch.amp.is_autocast_available(device):  # as on "meta"
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def _padded(x: torch.Tensor, tile: int) -> torch.Tensor:

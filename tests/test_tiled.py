@@ -54,6 +54,10 @@ CUT = {
     "window and offsets": (causal & (window(16) | offsets({0, 100, 170})), "SD"),
     "offsets": (offsets({0, 1, 2, 4, 8, 16, 32, 64, 128}), "D"),
     "far offset": (offsets({0, 10_000}), "D"),
+    "two strides that meet": (
+        offsets({*range(0, 61, 4), *range(60, 157, 6)}),
+        "SS",
+    ),
     "shifted": (causal.shift(3) & window(30).shift(3), "S"),
     "window and sink": (causal & (window(50) | sink(4)), "T"),
     "block": (causal & same_block(50), "T"),
@@ -324,12 +328,32 @@ def test_heads_share_keys_under_an_array(backend, shape):
         (((4, 5, 4), (3, 5, 4), (3, 5, 4)), "got 4, 3 and 3 heads"),
         (((4, 5, 4), (2, 5, 4), (4, 5, 4)), "got 4, 2 and 4 heads"),
         (((4, 5, 4), (0, 5, 4), (0, 5, 4)), "got 4, 0 and 0 heads"),
+        (
+            ((4, 5, 4), (2, 5, 3), (2, 5, 4)),
+            r"features, got \(4, 5, 4\) and \(2, 5, 3\)",
+        ),
     ],
 )
 def test_heads_that_do_not_divide_are_refused(shapes, message):
     q, k, v = (torch.randn(*shape) for shape in shapes)
     with pytest.raises(ValueError, match=message):
         attention(q, k, v, causal, enable_gqa=True)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (torch.ones(3, 5, 5, dtype=torch.bool), r"mask: .* 1 or 4 heads.*\(3, 5, 5\)"),
+        (torch.ones(2, 5, 5, dtype=torch.bool), r"mask: .* 1 or 4 heads.*\(2, 5, 5\)"),
+        (padding([1, 2]), r"mask: .* of 2 rows .* got \(4, 5, 4\) and \(2, 5, 4\)"),
+        (padding([1, 2, 3, 4]), r"mask: .* of 4 rows .*one row for each head"),
+    ],
+)
+def test_masks_that_do_not_fit_shared_heads_are_refused(mask, message):
+    """Two rows for two key heads would be taken for one row for each group of heads."""
+    q, k = torch.randn(4, 5, 4), torch.randn(2, 5, 4)
+    with pytest.raises(ValueError, match=message):
+        attention(q, k, k, mask, enable_gqa=True)
 
 
 def test_a_batch_of_masks_stands_where_the_scores_have_their_batch():
