@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.intervals import Entries, Interval, marked
+from lib.intervals import Interval
 
 
 class Table:
@@ -75,8 +75,7 @@ class Table:
         batched = array.ndim > len(positions)
         if isinstance(positions[0], Interval):
             array = array[b] if batched and b is not None else array
-            read = Entries if len(positions) == 1 else marked
-            return read(array, *positions)
+            return positions[0].entries(array, *positions[1:])
         if not batched:
             return array[positions]
         return array[(slice(None) if b is None else b, *positions)]

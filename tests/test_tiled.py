@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from strategies import masks, repeatable
 
 from lib import pieces, tiled
-from lib.differences import allowed_differences, runs
+from lib.differences import along_diagonals, runs
 from lib.masks import (
+    Mask,
     block_causal,
     causal,
     coarse,
@@ -59,7 +60,8 @@ CUT = {
         "SS",
     ),
     "shifted": (causal.shift(3) & window(30).shift(3), "S"),
-    "window and sink": (causal & (window(50) | sink(4)), "T"),
+    "window and sink": (causal & (window(50) | sink(4)), "ST"),
+    "narrow window and sink": (causal & (window(9) | sink(4)), "T"),
     "block": (causal & same_block(50), "T"),
     "block causal": (block_causal(16), "T"),
     "documents": (causal & document(np.arange(2000) // 37), "T"),
@@ -380,43 +382,43 @@ def test_memory_stays_far_below_n_by_n():
 
 
 @repeatable
-@given(mask=masks, n=st.integers(1, 30))
-def test_a_mask_of_differences_is_known_by_them(mask, n):
-    """Where the rule is found to ask for i − j alone, its diagonals are those of the dense array."""
-    differences = np.arange(-n + 1, n)
-    allowed = allowed_differences(mask, differences)
-    dense = mask.dense(n)
-    if allowed is not None:
-        i, j = np.indices((n, n))
-        np.testing.assert_array_equal(dense, allowed[i - j + n - 1])
+@given(mask=masks, n_k=st.integers(1, 30), short=st.integers(0, 29))
+def test_what_is_said_of_diagonals_is_so(mask, n_k, short):
+    """Never "none" of a diagonal with an allowed pair, never "all" of one with a forbidden pair."""
+    n_q = max(n_k - short, 1)
+    differences, truth = along_diagonals(mask, n_q, n_k)
+    i, j = np.indices((n_q, n_k))
+    difference = i + n_k - n_q - j
+    dense = mask.dense(n_q, n_k)
+    for number, may, must in zip(differences, truth.may, truth.must, strict=True):
+        diagonal = dense[difference == number]
+        assert diagonal.size > 0
+        assert may or not diagonal.any()
+        assert diagonal.all() or not must
 
 
 @pytest.mark.parametrize(
     "mask",
-    [
-        full,
-        causal,
-        window(3),
-        local(2, 1),
-        offsets({0, 5}),
-        strided(3),
-        ~causal & window(2) | strided(4),
-        causal.shift(2),
-    ],
+    [full, causal, window(3), local(2, 1), offsets({0, 5}), strided(3), ~causal & window(2) | strided(4),
+     causal.shift(2), causal & window(3) & ~offsets({0, 1}), Mask(lambda i, j: (j + 2 <= i) & (i - 7 < j))],
     ids=repr,
-)
-def test_masks_of_differences(mask):
-    assert allowed_differences(mask, np.arange(-9, 10)) is not None
+)  # fmt: skip
+def test_masks_of_differences_are_known_by_their_diagonals(mask):
+    _, truth = along_diagonals(mask, 20, 20)
+    np.testing.assert_array_equal(truth.may, truth.must)
+    i, j = np.indices((20, 20))
+    np.testing.assert_array_equal(truth.must[i - j + 19], mask.dense(20))
 
 
 @pytest.mark.parametrize(
     "mask",
-    [prefix(3), every(3), same_block(3), block_causal(3), document([0, 1] * 9), padding(3),
-     explicit(np.ones((9, 9), bool)), causal & (window(3) | sink(1))],
+    [prefix(3), every(3), same_block(3), block_causal(3), document([0, 1] * 10), padding(3),
+     explicit(np.eye(20, dtype=bool)), causal & (window(3) | sink(1))],
     ids=lambda mask: repr(mask)[:30],
 )  # fmt: skip
-def test_masks_of_more_than_differences(mask):
-    assert allowed_differences(mask, np.arange(-9, 10)) is None
+def test_masks_of_more_than_differences_are_not(mask):
+    _, truth = along_diagonals(mask, 20, 20)
+    assert (truth.may & ~truth.must).any()
 
 
 def test_runs():
