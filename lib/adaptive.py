@@ -11,6 +11,7 @@ heads before tokens. With n_k > n_q the queries are the last n_q positions.
 """
 
 import math
+from numbers import Real
 
 import torch
 
@@ -159,6 +160,7 @@ def adaptive_span_attention(
     """
     _check_queries_and_keys(q, k)
     mask = span_mask(span, ramp=ramp)
+    _check_heads(span, torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]))
     n_q, n_k = q.shape[-2], k.shape[-2]
     i = torch.arange(n_q, device=q.device)[:, None] + mask.first_query(n_q, n_k)
     j = torch.arange(n_k, device=q.device)[None, :]
@@ -168,7 +170,7 @@ def adaptive_span_attention(
 
 def _checked_span(span: torch.Tensor, ramp: float) -> torch.Tensor:
     _check_floats("span", span)
-    if not isinstance(ramp, int | float) or isinstance(ramp, bool):
+    if not isinstance(ramp, Real) or isinstance(ramp, bool):
         raise TypeError(f"ramp: expected a number of positions, got {ramp!r}")
     if not 0 < ramp < math.inf:
         raise ValueError(f"ramp: expected more than 0 positions, got {ramp}")
@@ -182,6 +184,18 @@ def _checked_span(span: torch.Tensor, ramp: float) -> torch.Tensor:
             f"{span.max().item():.4g}; after each training step, with torch.no_grad(): span.clamp_(min=0)"
         )
     return span
+
+
+def _check_heads(span: torch.Tensor, leading: torch.Size) -> None:
+    try:
+        fits = torch.broadcast_shapes(span.shape, leading) == leading
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"span: expected a shape that broadcasts to {tuple(leading)}, one number for each head of q and k, got "
+            f"{tuple(span.shape)}"
+        )
 
 
 # --- a choice of tiles -----------------------------------------------------------------------------

@@ -50,6 +50,15 @@ def positions(i: Any, j: Any) -> tuple[Any, Any]:
     return i, j
 
 
+def mask_advice(value: Any, otherwise: str) -> str:
+    """What to do with a value that is given for a mask and is none; `otherwise` if it cannot be called."""
+    if isinstance(value, type):
+        return f"{value.__name__} alone is no mask yet, it takes arguments: {value.__name__}(…)"
+    if callable(value):
+        return "to use a rule over positions, make it a mask: Mask(lambda i, j: j <= i)"
+    return otherwise
+
+
 def _index_array(name: str, values: Any) -> Any:
     array = values if is_tensor(values) else np.asarray(values)
     whole = str(array.dtype).removeprefix("torch.").startswith(("int", "uint"))

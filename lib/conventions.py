@@ -38,6 +38,11 @@ def to_sdpa(
                 f"n_q: expected the number of queries, since {mask!r} fits any; got None"
             )
         return across_heads(torch.tensor(mask.dense(n_q, n_k)), 4)
+    if callable(mask) or mask is None:
+        advice = "if nothing is masked, give lib.masks.full"
+        raise TypeError(
+            f"mask: expected a Mask or booleans, got {type(mask).__name__}; {arguments.mask_advice(mask, advice)}"
+        )
     allowed = _booleans(
         "mask", mask, "if 1 means 'may attend' in it, mask.astype(bool)"
     )

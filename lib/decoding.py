@@ -5,7 +5,6 @@ token by token computes each key and value once and keeps it (Chapter 6). What a
 see need not be kept: under ``causal & window(w)`` the cache holds w − 1 tokens, however long the text.
 """
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,10 @@ class KVCache:
 
     def __init__(self, mask: Mask = causal, longest: int | None = None):
         if not isinstance(mask, Mask):
-            raise TypeError(f"mask: expected a Mask, got {type(mask).__name__}")
+            advice = "to use a boolean array, make it a mask: explicit(array)"
+            raise TypeError(
+                f"mask: expected a Mask, got {type(mask).__name__}; {arguments.mask_advice(mask, advice)}"
+            )
         self.mask = mask
         self.longest = UNLIMITED
         if longest is not None:
@@ -74,7 +76,11 @@ class KVCache:
         Forking itself copies nothing; each of the two copies the past when it is next given a token.
         """
         self._shared = True
-        return copy.copy(self)
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    __copy__ = fork  # a plain copy would write into the same buffers
 
     def attend(
         self,
@@ -121,7 +127,11 @@ class KVCache:
         held, needed = len(self._positions), len(self._positions) + new.shape[-2]
         room = 0 if buffer is None else buffer.shape[-2]
         extended = buffer
-        if buffer is None or self._shared or needed > room:
+        # What inference mode has made, PyTorch lets nobody write to outside of it.
+        frozen = (
+            held and buffer.is_inference() and not torch.is_inference_mode_enabled()
+        )
+        if buffer is None or self._shared or frozen or needed > room:
             # Room grows by doubling, so that each token is copied a few times at most.
             room = max(needed, 2 * room) if needed > room else room
             extended = new.new_empty(*new.shape[:-2], room, new.shape[-1])

@@ -13,7 +13,7 @@ import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from lib.masks import Mask
-from lib.tiles import FULL, PARTIAL
+from lib.tiles import FULL, PARTIAL, tile_map
 
 BLOCK = 128  # what FlexAttention's kernels are tuned for
 # Dynamo compiles one function for so many masks and shapes; beyond, this raises instead of running slowly.
@@ -25,9 +25,10 @@ def block_mask(
 ) -> BlockMask:
     """The mask for `flex_attention(…, block_mask=…)`: `n_q` queries that are the last of `n_k` positions.
 
-    Raises ValueError or TypeError for lengths that do not fit the mask, as `Mask.dense` does.
+    Raises TypeError for what is no mask, ValueError or TypeError for lengths that do not fit it, as
+    `Mask.dense` does.
     """
-    tiles = mask.tiles(n_q, n_k, BLOCK)
+    tiles = tile_map(mask, n_q, n_k, BLOCK)
     # A mask's tables become tensors here: while the compiler traces, it would be too late.
     i = torch.tensor([mask.first_query(tiles.n_q, tiles.n_k)], device=device)
     mask.read(i, torch.zeros_like(i))
@@ -85,6 +86,10 @@ def _compiled():
 
 def _check_can_run(*tensors: torch.Tensor) -> None:
     advice = "use backend='tiled', which computes the same"
+    if tensors[0].dtype == torch.float64:
+        raise RuntimeError(
+            f"backend 'flex': FlexAttention's kernels know float32 and half precision, got torch.float64; {advice}"
+        )
     if tensors[0].device.type != "cpu":
         return
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):

@@ -39,6 +39,18 @@ class Truth:
         )
 
 
+class Unknown(Truth):
+    """Some pairs may, and not all must. Compared with another unknown, it stays unknown."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__(np.ones(shape, bool), np.zeros(shape, bool))
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> Truth:
+        return self
+
+
 class Interval:
     """All integers from `lo` to `hi`, both included; arrays of them, one interval per entry.
 
@@ -72,6 +84,15 @@ class Interval:
 
     def max(self) -> int:
         return self.hi.max()
+
+    def entries(self, table: np.ndarray, *columns: "Interval") -> "Entries | Truth":
+        """What a table (..., n) holds on these intervals, or a boolean one (..., n_q, n_k) on theirs and `columns`.
+
+        Intervals that are not laid out as rows and columns are not looked up: anything may stand there.
+        """
+        if self.ndim < 2:
+            return Unknown(self.lo.shape)
+        return marked(table, self, *columns) if columns else Entries(table, self)
 
     def __add__(self, other):
         lo, hi = _ends(other)

@@ -173,11 +173,18 @@ def _as_mask(mask: Any, shape: tuple[int, ...]) -> tuple[Mask, tuple[int, ...]]:
 
 
 def score_scale(scale: float | None, features: int) -> float:
-    """The factor on the dot products: `scale`, or 1/√features where it is None. TypeError if no number."""
+    """The factor on the dot products: `scale`, or 1/√features where it is None.
+
+    TypeError if it is no number, ValueError if it is not finite.
+    """
     if scale is None:
         return 1 / math.sqrt(features)
-    if not isinstance(scale, int | float | np.integer | np.floating):
+    if isinstance(scale, bool) or not isinstance(
+        scale, int | float | np.integer | np.floating
+    ):
         raise TypeError(f"scale: expected a number, or None for 1/√d, got {scale!r}")
+    if not math.isfinite(scale):
+        raise ValueError(f"scale: expected a finite number, got {scale!r}")
     return float(scale)  # a NumPy float64 would turn float32 scores into float64
 
 
@@ -187,14 +194,15 @@ def allowed_pairs(
     """`mask` as a boolean array that broadcasts to the scores' `shape` (..., n_q, n_k)."""
     if isinstance(mask, Mask):
         mask = across_heads(mask.dense(n_q, n_k), len(shape))
-    mask = np.asarray(mask)
-    if mask.dtype != bool:
+    array = np.asarray(mask)
+    if array.dtype != bool:
+        advice = "if 1 means 'may attend' in it, use mask.astype(bool)"
         raise TypeError(
             f"mask: expected a Mask, None or a boolean array in which True means 'may attend', got an array of "
-            f"{mask.dtype}; if 1 means 'may attend' in it, use mask.astype(bool)"
+            f"{array.dtype}; {arguments.mask_advice(mask, advice)}"
         )
-    _check_broadcasts(mask.shape, shape)
-    return mask
+    _check_broadcasts(array.shape, shape)
+    return array
 
 
 def _check_broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> None:

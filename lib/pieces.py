@@ -16,13 +16,13 @@ The tensors that a piece is given belong to one head: queries (n_q, d), keys and
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import groupby
 
 import numpy as np
 import torch
 
-from lib.differences import allowed_differences, runs
+from lib.differences import along_diagonals, runs
 from lib.masks import Mask
 from lib.tiles import EMPTY, PARTIAL, tile_map
 
@@ -250,11 +250,9 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        """Does the first layer serve every query?"""
-        return (
-            sum(piece.served for layer in self.layers[:1] for piece in layer)
-            >= self.n_q
-        )
+        """Does the first layer serve every query, those of the padding too?"""
+        served = sum(piece.served for layer in self.layers[:1] for piece in layer)
+        return served >= self.n_q + -self.n_q % self.tile
 
 
 @lru_cache(maxsize=16)
@@ -263,28 +261,48 @@ def plan(
 ) -> Plan:
     """The pieces of a mask, of one row of its batch, for `n_q` queries that are the last of `n_k` positions."""
     at_once = SCORES_AT_ONCE.get(device.type, SCORES_AT_ONCE["cuda"])
-    shift = mask.first_query(n_q, n_k)
-    differences = np.arange(shift - n_k + 1, shift + n_q)
-    allowed = allowed_differences(mask, differences)
-    if allowed is not None:
-        found = [(int(differences[a]), int(differences[b])) for a, b in runs(allowed)]
-        layers = _by_difference(found, n_q, n_k, shift, at_once)
+    shape = n_q, n_k, mask.first_query(n_q, n_k)
+    differences, allowed = along_diagonals(mask, n_q, n_k, batch_row)
+    whole = [(int(differences[a]), int(differences[b])) for a, b in runs(allowed.must)]
+    if not (allowed.may & ~allowed.must).any():
+        layers = _by_difference(whole, *shape, at_once)
         if layers is not None:
-            return layers
-    return _by_tiles(mask, n_q, n_k, batch_row, device, at_once)
+            return Plan(layers, n_q)
+    tiles = _by_tiles(mask, *shape, batch_row, device, at_once)
+    bands = [run for run in whole if _is_band(run)]
+    if bands:
+        # What lies outside of the bands is tiled; then the bands' ragged ends are in no tile.
+        rest = reduce(lambda m, band: m & ~_between(*band), bands, mask)
+        beside = _by_tiles(rest, *shape, batch_row, device, at_once)
+        pairs_saved = TILE**2 * (_tiles_of(tiles) - _tiles_of(beside))
+        if pairs_saved > sum(n_q * (BLOCK + high - low) for low, high in bands):
+            layers = [list(_band(*band, *shape, at_once)) for band in bands]
+            return Plan([*layers, beside], n_q, TILE)
+    return Plan([tiles], n_q, TILE)
 
 
-def _by_difference(found, n_q, n_k, shift, at_once) -> Plan | None:
+def _is_band(run: tuple[int, int]) -> bool:
+    return run[1] - run[0] >= SHORTEST_BAND - 1
+
+
+def _between(low: int, high: int) -> Mask:
+    return Mask(lambda i, j: (low <= i - j) & (i - j <= high))
+
+
+def _tiles_of(pieces: list[Tiles]) -> int:
+    return sum(piece.columns.numel() for piece in pieces)
+
+
+def _by_difference(found, n_q, n_k, shift, at_once) -> list[list[Piece]] | None:
     """A layer for each long run of allowed differences, each progression, and what is left; None if too much is."""
-    bands = [run for run in found if run[1] - run[0] >= SHORTEST_BAND - 1]
+    bands = [run for run in found if _is_band(run)]
     single = [s for run in found if run not in bands for s in range(run[0], run[1] + 1)]
-    layers = [list(_band(low, high, n_q, n_k, shift, at_once)) for low, high in bands]
+    layers = [list(_band(*band, n_q, n_k, shift, at_once)) for band in bands]
     progressions = _progressions(single) if n_q == n_k else []
     for stride, first, last in progressions:
         single = [s for s in single if s not in range(first, last + 1, stride)]
-        layers.append(
-            list(_residues(stride, first // stride, last // stride, n_q, at_once))
-        )
+        band = first // stride, last // stride
+        layers.append(list(_residues(stride, *band, n_q, at_once)))
     if len(single) > MOST_DIAGONALS:
         return None
     if single:
@@ -295,16 +313,23 @@ def _by_difference(found, n_q, n_k, shift, at_once) -> Plan | None:
                 for first in range(0, n_q, size)
             ]
         )
-    return Plan(layers, n_q)
+    return layers
 
 
 def _progressions(numbers: list[int]) -> list[tuple[int, int, int]]:
-    """Runs a, a + s, …, b of at least SHORTEST_BAND numbers with s | a, as (s, a, b); numbers ascend."""
+    """Runs a, a + s, …, b of at least SHORTEST_BAND numbers with s | a, as (s, a, b); numbers ascend.
+
+    No number is in two of them: a key that two layers serve would count twice.
+    """
     gaps = zip(np.diff(numbers).tolist(), numbers, numbers[1:], strict=False)
+    taken = None
     for stride, members in groupby(gaps, key=lambda gap: gap[0]):
         steps = list(members)
         first, last = steps[0][1], steps[-1][2]
-        if len(steps) + 1 >= SHORTEST_BAND and first % stride == 0:
+        if first == taken:
+            first += stride
+        if last - first >= (SHORTEST_BAND - 1) * stride and first % stride == 0:
+            taken = last
             yield stride, first, last
 
 
@@ -352,14 +377,13 @@ def _residues(stride, low, high, n, at_once) -> Iterator[Strided]:
                 )  # fmt: skip
 
 
-def _by_tiles(mask, n_q, n_k, batch_row, device, at_once) -> Plan:
-    """Rows of tiles with equally many tiles that are not EMPTY, together; in each, PARTIAL tiles first."""
+def _by_tiles(mask, n_q, n_k, shift, batch_row, device, at_once) -> list[Tiles]:
+    """Rows of tiles with equally many tiles that hold an allowed pair, together; in each, PARTIAL tiles first."""
     states = tile_map(mask, n_q, n_k, TILE).states
-    if batch_row is not None:
-        states = states[batch_row]
+    states = (states if batch_row is None else states[batch_row]).copy()
     if n_k % TILE:  # padding is for no query to read
         states[:, -1] = np.minimum(states[:, -1], PARTIAL)
-    patterns, pattern = _patterns(states, mask, n_q, n_k, batch_row)
+    patterns, pattern = _patterns(states, mask, n_q, n_k, shift, batch_row)
     patterns = torch.as_tensor(patterns, device=device)
     counts = (states != EMPTY).sum(axis=1)
     partial = (states == PARTIAL).sum(axis=1)
@@ -374,29 +398,34 @@ def _by_tiles(mask, n_q, n_k, batch_row, device, at_once) -> Plan:
             order = np.argsort((states[some] - 1) % 3, axis=1, kind="stable")
             columns = order[:, :count]
             asked = columns[:, : partial[some].max()]
-            numbers = (some, columns, pattern[some[:, None], asked])
-            rows_, columns_, pattern_ = (
+            numbers = some, columns, pattern[some[:, None], asked]
+            some, columns, asked = (
                 torch.as_tensor(x.copy(), device=device) for x in numbers
             )
-            pieces.append(Tiles(rows_, columns_, patterns, pattern_))
-    return Plan([pieces], n_q, TILE)
+            pieces.append(Tiles(some, columns, patterns, asked))
+    return pieces
 
 
-def _patterns(states, mask, n_q, n_k, batch_row) -> tuple[np.ndarray, np.ndarray]:
+def _patterns(
+    states, mask, n_q, n_k, shift, batch_row
+) -> tuple[np.ndarray, np.ndarray]:
     """What the mask says of each pair of the PARTIAL tiles, each different answer once.
 
-    Patterns (number, keys, queries), of which pattern 0 allows everything, and the number of each tile's.
+    Patterns (number, keys, queries), of which pattern 0 allows everything, and the number of each tile's. A
+    tile that turns out to hold no allowed pair becomes EMPTY in `states`.
     """
     numbers = {np.ones((TILE, TILE), bool).tobytes(): 0}
     pattern = np.zeros(states.shape, np.int64)
     within = np.arange(TILE)
-    shift = mask.first_query(n_q, n_k)
     for row, column in np.argwhere(states == PARTIAL).tolist():
         # Tiles at the end may reach beyond the last token, where the mask has nothing to say.
         i = np.minimum(row * TILE + within, n_q - 1)[None, :] + shift
         j = (column * TILE + within)[:, None]
         answer = mask.read(i, np.minimum(j, n_k - 1), batch_row) & (j < n_k)
-        answer = np.broadcast_to(answer, (TILE, TILE)).tobytes()
-        pattern[row, column] = numbers.setdefault(answer, len(numbers))
+        if answer.any():
+            answer = np.broadcast_to(answer, (TILE, TILE)).tobytes()
+            pattern[row, column] = numbers.setdefault(answer, len(numbers))
+        else:
+            states[row, column] = EMPTY
     patterns = np.frombuffer(b"".join(numbers), bool)
     return patterns.reshape(-1, TILE, TILE).copy(), pattern

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.intervals import Entries, Interval, marked
+from lib.intervals import Interval
 
 
 class Table:
@@ -55,13 +55,15 @@ class Table:
         """The table as an array of the kind of `positions`: NumPy's, or a tensor on the same device."""
         if not is_tensor(positions):
             return self.array
-        if positions.device not in self._tensors:
-            # new_tensor takes over dtype and device: int64, as FlexAttention may count in int32.
-            values = positions.long().new_tensor(self.array)
-            self._tensors[positions.device] = (
-                values.bool() if self.array.dtype == bool else values
-            )
-        return self._tensors[positions.device]
+        if positions.device in self._tensors:
+            return self._tensors[positions.device]
+        # new_tensor takes over dtype and device: int64, as FlexAttention may count in int32.
+        values = positions.long().new_tensor(self.array)
+        values = values.bool() if self.array.dtype == bool else values
+        # The stand-ins by which a program is traced, of classes of their own, mean nothing after the trace.
+        if type(values).__name__ == "Tensor":
+            self._tensors[positions.device] = values
+        return values
 
     def at(self, *positions: Any, b: Any = None) -> Any:
         """The entries at `positions`, one index array for each axis but the batch's.
@@ -73,8 +75,7 @@ class Table:
         batched = array.ndim > len(positions)
         if isinstance(positions[0], Interval):
             array = array[b] if batched and b is not None else array
-            read = Entries if len(positions) == 1 else marked
-            return read(array, *positions)
+            return positions[0].entries(array, *positions[1:])
         if not batched:
             return array[positions]
         return array[(slice(None) if b is None else b, *positions)]

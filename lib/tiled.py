@@ -44,9 +44,10 @@ def attend(
 
 def _no_autocast(x: torch.Tensor) -> AbstractContextManager:
     """Autocast would do single products in half precision, among sums in full."""
-    if not torch.amp.is_autocast_available(x.device.type):  # as on the device "meta"
+    device = x.device.type
+    if not torch.amp.is_autocast_available(device):  # as on "meta"
         return nullcontext()
-    return torch.autocast(x.device.type, enabled=False)
+    return torch.autocast(device, enabled=False)
 
 
 def _padded(x: torch.Tensor, tile: int) -> torch.Tensor:

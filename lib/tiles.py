@@ -138,6 +138,10 @@ def receptive_field(
         raise TypeError(
             f"masks: expected a list of masks, one for each layer; for one layer give [{masks!r}]"
         )
+    if not isinstance(masks, Iterable):
+        raise TypeError(
+            f"masks: expected a list of masks, one for each layer; got {masks!r}"
+        )
     masks = list(masks)
     for mask in masks:
         _check_mask("masks", mask)
@@ -201,10 +205,10 @@ def _allowed(mask: "Mask", i: Interval, j: Interval, size: int) -> np.ndarray:
 
 
 def _check_mask(name: str, mask: Any) -> None:
-    if not hasattr(mask, "first_query"):
+    if isinstance(mask, type) or not hasattr(mask, "first_query"):
+        advice = "to use a boolean array, make it a mask: explicit(array)"
         raise TypeError(
-            f"{name}: expected a mask, got {type(mask).__name__}; to use a boolean array, make it a mask: "
-            f"explicit(array)"
+            f"{name}: expected a mask, got {type(mask).__name__}; {arguments.mask_advice(mask, advice)}"
         )
 
 

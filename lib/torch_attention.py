@@ -13,12 +13,13 @@ import importlib
 import importlib.util
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from lib import arguments
 from lib.masks import Mask, across_heads, causal, explicit, full
 from lib.numpy_attention import score_scale
 from lib.tiles import EMPTY
@@ -120,8 +121,15 @@ def choose_backend(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Choice:
-    """What backend="auto" takes for this mask, these lengths, this device and dtype, and the reason."""
-    n_k = n_q if n_k is None else n_k
+    """What backend="auto" takes for this mask, these lengths, this device and dtype, and the reason.
+
+    Raises TypeError for what is no mask, ValueError or TypeError for lengths that do not fit it.
+    """
+    n_q, n_k = arguments.lengths(n_q, n_k)
+    if isinstance(mask, Mask):
+        mask.first_query(n_q, n_k)
+    elif mask is not None:
+        _check_booleans(mask)
     if mask is None or (isinstance(mask, Mask) and mask == full):
         return Choice(
             "sdpa", "every pair is allowed, so PyTorch's fused kernel needs no mask"
@@ -162,12 +170,7 @@ def allowed_pairs(
         i = torch.arange(n_q, device=device)[:, None] + mask.first_query(n_q, n_k)
         j = torch.arange(n_k, device=device)[None, :]
         mask = across_heads(mask.read(i, j), len(shape))
-    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
-        given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
-        raise TypeError(
-            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
-            f"if 1 means 'may attend' in it, use torch.as_tensor(mask).bool()"
-        )
+    _check_booleans(mask)
     if mask.device != device:
         raise ValueError(
             f"mask: expected a tensor on {device}, where q is, got one on {mask.device}; use mask.to(q.device)"
@@ -175,6 +178,16 @@ def allowed_pairs(
     _check_mask_shape(mask.shape, shape)
     # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
     return mask.expand(*mask.shape[:-2], n_q, n_k)
+
+
+def _check_booleans(mask: Any) -> None:
+    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
+        given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
+        advice = "if 1 means 'may attend' in it, use torch.as_tensor(mask).bool()"
+        raise TypeError(
+            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
+            f"{arguments.mask_advice(mask, advice)}"
+        )
 
 
 def _check_mask_shape(given: torch.Size, scores: torch.Size) -> None:
@@ -195,8 +208,8 @@ def _sdpa(q, k, v, mask, scale):
     q, k, v = (x.expand(*output_leading, *x.shape[-2:]) for x in (q, k, v))
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    # Where n_q ≠ n_k, is_causal aligns top-left, and a mask here bottom-right.
-    if isinstance(mask, Mask) and mask == causal and n_q == n_k:
+    # Where n_q ≠ n_k, is_causal aligns top-left, and a mask here bottom-right. And it multiplies −∞ by the scale.
+    if isinstance(mask, Mask) and mask == causal and n_q == n_k and scale > 0:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     allowed = allowed_pairs(mask, torch.Size((*scores_leading, n_q, n_k)), q.device)
     # What a fused kernel returns for an empty row has differed between versions and devices, so
@@ -276,13 +289,23 @@ def _in_groups(q, k, v, mask):
             raise ValueError(
                 f"{name}: with enable_gqa expected shape (..., heads, tokens, features), got {tuple(x.shape)}"
             )
+    _check_features(q, k)
     heads, key_heads = q.shape[-3], k.shape[-3]
     if v.shape[-3] != key_heads or key_heads == 0 or heads % key_heads:
         raise ValueError(
             f"q, k and v: with enable_gqa expected a multiple of the heads of k in q and as many heads in v as in k, "
             f"got {heads}, {key_heads} and {v.shape[-3]} heads"
         )
+    if isinstance(mask, Mask) and mask.batch is not None and q.ndim == k.ndim == 3:
+        raise ValueError(
+            f"mask: with enable_gqa a mask of {mask.batch} rows needs q and k of shape (batch, heads, tokens, "
+            f"features), got {tuple(q.shape)} and {tuple(k.shape)}; for one row for each head, give an array"
+        )
     if isinstance(mask, torch.Tensor) and mask.ndim >= 3:
+        if mask.shape[-3] not in (1, heads):
+            raise ValueError(
+                f"mask: expected 1 or {heads} heads, as many as q has, got {tuple(mask.shape)}"
+            )
         mask = (
             mask.unsqueeze(-3)
             if mask.shape[-3] == 1
@@ -299,14 +322,18 @@ def _check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
             raise ValueError(
                 f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
             )
+    _check_features(q, k)
+    _check_leading("q and k", q, k)
+    _check_same("q and k", q, k)
+
+
+def _check_features(q: torch.Tensor, k: torch.Tensor) -> None:
     if q.shape[-1] != k.shape[-1]:
         raise ValueError(
             f"q and k: expected the same number of features, got {tuple(q.shape)} and {tuple(k.shape)}"
         )
     if q.shape[-1] == 0:
         raise ValueError(f"q: expected at least one feature, got {tuple(q.shape)}")
-    _check_leading("q and k", q, k)
-    _check_same("q and k", q, k)
 
 
 def _check_values(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:

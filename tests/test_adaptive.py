@@ -258,6 +258,11 @@ def test_a_span_form_is_s_plus_log_m_and_grows_into_causal():
         close(output, attention(q, k, v, causal))
 
 
+def test_a_ramp_may_be_a_number_of_numpy():
+    z = torch.tensor([1.5])
+    assert span_mask(z, ramp=np.float32(2)) == span_mask(z, ramp=2)
+
+
 def test_a_steep_ramp_is_a_window():
     q, k, v = qkv(leading=(1,))
     output = adaptive_span_attention(q, k, v, torch.tensor([4.0]), ramp=1)
@@ -659,6 +664,11 @@ REFUSED = {
         lambda: span_mask(torch.tensor([math.inf]), ramp=2),
         ValueError,
         "span: expected at least 0 positions",
+    ),
+    "span of too few heads": (
+        lambda: adaptive_span_attention(Q, K, V, torch.ones(Q.shape[0] + 1), ramp=2),
+        ValueError,
+        r"span: expected a shape that broadcasts to .* one number for each head",
     ),
     "no span": (
         lambda: span_mask(torch.tensor([]), ramp=2),

@@ -4,6 +4,8 @@ The tests speak NumPy: an implementation of `METHODS` takes and gives NumPy arra
 stated once. What only PyTorch has (gradients, devices, half precision) comes after.
 """
 
+import math
+
 import numpy as np
 import oracle
 import pytest
@@ -127,8 +129,9 @@ def test_weights_agree_with_a_plain_loop(attention_weights, problem):
 @pytest.mark.parametrize(
     "scale", [0.0, 0.125, 1, 3.0, -2.0, np.float64(0.7), np.float32(0.5), np.int64(2)]
 )
-def test_scale_multiplies_the_dot_products(attention, scale):
-    q, k, v = qkv()
+@pytest.mark.parametrize("d_v", [3, 4])  # PyTorch's fused kernel needs d_v = d
+def test_scale_multiplies_the_dot_products(attention, scale, d_v):
+    q, k, v = qkv(d_v=d_v, leading=(1, 2))
     expected = oracle.attention(
         q, k, v, oracle.dense(oracle.causal, 6, 6), scale=float(scale)
     )
@@ -673,6 +676,14 @@ WRONG_KINDS = {
         (X, X, X, np.zeros((4, 4))),
         ["mask", "boolean", "may attend", "float64", "; if 1 means"],
     ),
+    "rule that is no mask yet": (
+        (X, X, X, lambda i, j: j <= i),
+        ["mask", "boolean", "; to use a rule", "Mask(lambda i, j: j <= i)"],
+    ),
+    "mask without its argument": (
+        (X, X, X, window),
+        ["mask", "boolean", "; window alone is no mask yet", "window(…)"],
+    ),
 }
 
 
@@ -699,10 +710,17 @@ def test_kinds_that_do_not_fit(attention, arguments, words):
 
 
 @every_method
-@pytest.mark.parametrize("scale", ["large", [1.0], torch.tensor(1.0)], ids=repr)
+@pytest.mark.parametrize("scale", ["large", [1.0], torch.tensor(1.0), True], ids=repr)
 def test_a_scale_that_is_no_number(attention, scale):
     said = message(TypeError, attention, X, X, X, scale=scale)
     assert all(word in said for word in ("scale", "number", "None", repr(scale))), said
+
+
+@every_method
+@pytest.mark.parametrize("scale", [math.nan, math.inf])
+def test_a_scale_that_is_not_finite(attention, scale):
+    said = message(ValueError, attention, X, X, X, scale=scale)
+    assert all(word in said for word in ("scale", "finite", repr(scale))), said
 
 
 @every_softmax

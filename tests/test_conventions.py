@@ -632,7 +632,12 @@ REFUSED = {
     "no mask": (
         lambda: to_mha(None),
         TypeError,
-        "mask: expected an array of booleans or numbers, got object",
+        r"mask: expected a Mask or booleans, got NoneType; .* give lib\.masks\.full",
+    ),
+    "a rule": (
+        lambda: to_sdpa(lambda i, j: j <= i, 3),
+        TypeError,
+        r"mask: expected a Mask or booleans, got function; .*Mask\(lambda",
     ),
     "another length": (
         lambda: to_sdpa(ONES, 3, 4),

@@ -1,5 +1,6 @@
 """Decoding with a KV cache equals the call on the whole sequence, in any split and any branch."""
 
+import copy
 from itertools import pairwise
 
 import numpy as np
@@ -315,6 +316,29 @@ def test_a_fork_and_its_parent_never_change_each_other(mask, first):
         assert_same(in_chunks(cache, whole, [7, 8, 12]), attention(*whole, mask)[:, 7:])
 
 
+@pytest.mark.parametrize("copied", [KVCache.fork, copy.copy, copy.deepcopy])
+def test_every_kind_of_copy_is_a_branch(copied):
+    """With room in the buffers, so that both would write their next token into the same slot."""
+    x, other = qkv(8), qkv(8, seed=1)
+    cache = KVCache()
+    in_chunks(cache, x, [0, 3, 4, 5])
+    assert cache.capacity > len(cache)
+    twin = copied(cache)
+    cache.attend(*tokens(x, 5, 6))
+    twin.attend(*tokens(other, 5, 6))
+    assert_same(in_chunks(cache, x, [6, 8]), attention(*x, causal)[:, 6:])
+
+
+def test_what_inference_mode_began_may_go_on_outside():
+    x = qkv(8)
+    cache = KVCache(causal & window(5))
+    with torch.inference_mode():
+        in_chunks(cache, x, [0, 3, 4, 5])
+    assert_same(
+        in_chunks(cache, x, [5, 5, 6, 8]), attention(*x, causal & window(5))[:, 5:]
+    )
+
+
 def test_a_fork_shares_the_past_until_one_of_them_goes_on():
     parent = KVCache(causal)
     parent.attend(*qkv(5))
@@ -426,6 +450,7 @@ def started(mask=causal, longest=None):
 Q, K, V = qkv(2)
 WRONG = {
     "mask": (lambda: KVCache("causal"), TypeError, "mask: expected a Mask, got str"),
+    "mask without its argument": (lambda: KVCache(window), TypeError, r"got type; .*window\(…\)"),
     "longest": (lambda: KVCache(causal, -1), ValueError, "longest: expected at least 0, got -1"),
     "kind of longest": (lambda: KVCache(causal, 2.0), TypeError, "longest: expected an integer"),
     "no longest": (lambda: KVCache(document([0, 1])), ValueError, "longest: .* got None; document: its table has 2"),

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from strategies import BATCH, BATCHED, IDS, NAMED
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention.flex_attention import (
     create_block_mask,
     create_mask,
@@ -182,6 +183,12 @@ def test_flex_says_what_to_use_where_it_has_no_backward_pass():
         attention(q, k, v, causal, backend="flex")
 
 
+def test_flex_says_what_to_use_in_float64():
+    q, k, v = (x.double() for x in tensors(causal, 4, 4))
+    with pytest.raises(RuntimeError, match=r"got torch\.float64.*backend='tiled'"):
+        attention(q, k, v, causal, backend="flex")
+
+
 @pytest.mark.parametrize("setting", ["PATH", "CXX"])
 def test_flex_says_what_to_use_where_there_is_no_compiler(monkeypatch, setting):
     monkeypatch.setenv(setting, "nowhere")
@@ -210,6 +217,21 @@ def test_auto_says_what_it_takes_and_why():
         assert reason in choice.reason
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("causal", 4), TypeError, "mask: expected a Mask, None or .* got str"),
+        ((np.ones((4, 4), bool), 4), TypeError, "mask: .* got ndarray"),
+        ((causal, -1), ValueError, "n_q: expected at least 0, got -1"),
+        ((causal, 4.5), TypeError, "n_q: expected an integer, got 4.5"),
+        ((causal, 4, 3), ValueError, "n_q=4: more queries than the n_k=3 keys"),
+    ],
+)
+def test_a_choice_for_what_cannot_be_computed_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        choose_backend(*arguments)
+
+
 def test_auto_computes_with_what_it_says(monkeypatch):
     """The back end that is not chosen is not called: with it broken, the result is still there."""
     q, k, v = (torch.randn(1, 2048, 4) for _ in range(3))
@@ -229,6 +251,15 @@ def test_the_tensor_of_a_table_is_made_outside_of_any_trace():
     """A table first met inside vmap stays usable outside, and the other way round."""
     mask = document(IDS)
     create_block_mask(mask, None, None, 8, 8, device="cpu")
+    positions = torch.arange(8)
+    assert (mask.allowed(positions[:, None], positions).numpy() == mask.dense(8)).all()
+
+
+def test_a_table_first_met_in_a_trace_is_no_stand_in_afterwards():
+    mask = causal & document(IDS)
+    with FakeTensorMode():
+        x = torch.empty(1, 8, 4)
+        assert attention(x, x, x, mask, backend="dense").shape == (1, 8, 4)
     positions = torch.arange(8)
     assert (mask.allowed(positions[:, None], positions).numpy() == mask.dense(8)).all()
 

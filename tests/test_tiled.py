@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from strategies import masks, repeatable
 
 from lib import pieces, tiled
-from lib.differences import allowed_differences, runs
+from lib.differences import along_diagonals, runs
 from lib.masks import (
+    Mask,
     block_causal,
     causal,
     coarse,
@@ -54,8 +55,13 @@ CUT = {
     "window and offsets": (causal & (window(16) | offsets({0, 100, 170})), "SD"),
     "offsets": (offsets({0, 1, 2, 4, 8, 16, 32, 64, 128}), "D"),
     "far offset": (offsets({0, 10_000}), "D"),
+    "two strides that meet": (
+        offsets({*range(0, 61, 4), *range(60, 157, 6)}),
+        "SS",
+    ),
     "shifted": (causal.shift(3) & window(30).shift(3), "S"),
-    "window and sink": (causal & (window(50) | sink(4)), "T"),
+    "window and sink": (causal & (window(50) | sink(4)), "ST"),
+    "narrow window and sink": (causal & (window(9) | sink(4)), "T"),
     "block": (causal & same_block(50), "T"),
     "block causal": (block_causal(16), "T"),
     "documents": (causal & document(np.arange(2000) // 37), "T"),
@@ -324,12 +330,32 @@ def test_heads_share_keys_under_an_array(backend, shape):
         (((4, 5, 4), (3, 5, 4), (3, 5, 4)), "got 4, 3 and 3 heads"),
         (((4, 5, 4), (2, 5, 4), (4, 5, 4)), "got 4, 2 and 4 heads"),
         (((4, 5, 4), (0, 5, 4), (0, 5, 4)), "got 4, 0 and 0 heads"),
+        (
+            ((4, 5, 4), (2, 5, 3), (2, 5, 4)),
+            r"features, got \(4, 5, 4\) and \(2, 5, 3\)",
+        ),
     ],
 )
 def test_heads_that_do_not_divide_are_refused(shapes, message):
     q, k, v = (torch.randn(*shape) for shape in shapes)
     with pytest.raises(ValueError, match=message):
         attention(q, k, v, causal, enable_gqa=True)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (torch.ones(3, 5, 5, dtype=torch.bool), r"mask: .* 1 or 4 heads.*\(3, 5, 5\)"),
+        (torch.ones(2, 5, 5, dtype=torch.bool), r"mask: .* 1 or 4 heads.*\(2, 5, 5\)"),
+        (padding([1, 2]), r"mask: .* of 2 rows .* got \(4, 5, 4\) and \(2, 5, 4\)"),
+        (padding([1, 2, 3, 4]), r"mask: .* of 4 rows .*one row for each head"),
+    ],
+)
+def test_masks_that_do_not_fit_shared_heads_are_refused(mask, message):
+    """Two rows for two key heads would be taken for one row for each group of heads."""
+    q, k = torch.randn(4, 5, 4), torch.randn(2, 5, 4)
+    with pytest.raises(ValueError, match=message):
+        attention(q, k, k, mask, enable_gqa=True)
 
 
 def test_a_batch_of_masks_stands_where_the_scores_have_their_batch():
@@ -356,43 +382,43 @@ def test_memory_stays_far_below_n_by_n():
 
 
 @repeatable
-@given(mask=masks, n=st.integers(1, 30))
-def test_a_mask_of_differences_is_known_by_them(mask, n):
-    """Where the rule is found to ask for i − j alone, its diagonals are those of the dense array."""
-    differences = np.arange(-n + 1, n)
-    allowed = allowed_differences(mask, differences)
-    dense = mask.dense(n)
-    if allowed is not None:
-        i, j = np.indices((n, n))
-        np.testing.assert_array_equal(dense, allowed[i - j + n - 1])
+@given(mask=masks, n_k=st.integers(1, 30), short=st.integers(0, 29))
+def test_what_is_said_of_diagonals_is_so(mask, n_k, short):
+    """Never "none" of a diagonal with an allowed pair, never "all" of one with a forbidden pair."""
+    n_q = max(n_k - short, 1)
+    differences, truth = along_diagonals(mask, n_q, n_k)
+    i, j = np.indices((n_q, n_k))
+    difference = i + n_k - n_q - j
+    dense = mask.dense(n_q, n_k)
+    for number, may, must in zip(differences, truth.may, truth.must, strict=True):
+        diagonal = dense[difference == number]
+        assert diagonal.size > 0
+        assert may or not diagonal.any()
+        assert diagonal.all() or not must
 
 
 @pytest.mark.parametrize(
     "mask",
-    [
-        full,
-        causal,
-        window(3),
-        local(2, 1),
-        offsets({0, 5}),
-        strided(3),
-        ~causal & window(2) | strided(4),
-        causal.shift(2),
-    ],
+    [full, causal, window(3), local(2, 1), offsets({0, 5}), strided(3), ~causal & window(2) | strided(4),
+     causal.shift(2), causal & window(3) & ~offsets({0, 1}), Mask(lambda i, j: (j + 2 <= i) & (i - 7 < j))],
     ids=repr,
-)
-def test_masks_of_differences(mask):
-    assert allowed_differences(mask, np.arange(-9, 10)) is not None
+)  # fmt: skip
+def test_masks_of_differences_are_known_by_their_diagonals(mask):
+    _, truth = along_diagonals(mask, 20, 20)
+    np.testing.assert_array_equal(truth.may, truth.must)
+    i, j = np.indices((20, 20))
+    np.testing.assert_array_equal(truth.must[i - j + 19], mask.dense(20))
 
 
 @pytest.mark.parametrize(
     "mask",
-    [prefix(3), every(3), same_block(3), block_causal(3), document([0, 1] * 9), padding(3),
-     explicit(np.ones((9, 9), bool)), causal & (window(3) | sink(1))],
+    [prefix(3), every(3), same_block(3), block_causal(3), document([0, 1] * 10), padding(3),
+     explicit(np.eye(20, dtype=bool)), causal & (window(3) | sink(1))],
     ids=lambda mask: repr(mask)[:30],
 )  # fmt: skip
-def test_masks_of_more_than_differences(mask):
-    assert allowed_differences(mask, np.arange(-9, 10)) is None
+def test_masks_of_more_than_differences_are_not(mask):
+    _, truth = along_diagonals(mask, 20, 20)
+    assert (truth.may & ~truth.must).any()
 
 
 def test_runs():

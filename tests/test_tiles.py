@@ -643,6 +643,8 @@ def test_the_first_layer_comes_first():
         (lambda: document([0, 1]).tiles(3), ValueError, "document: its table has 2 positions"),
         (lambda: explicit([[True]]).tiles(2), ValueError, "explicit, queries: its table has 1"),
         (lambda: tile_map(np.ones((2, 2), bool), 2), TypeError, r"got ndarray.*explicit\(array\)"),
+        (lambda: tile_map(window, 2), TypeError, r"mask: expected a mask, got type; .* takes arguments: window\(…\)"),
+        (lambda: receptive_field(3, 4), TypeError, "masks: expected a list of masks, .* got 3"),
         (lambda: n_pairs([causal], 2), TypeError, "mask: expected a mask, got list"),
         (lambda: n_pairs(causal, 2, 1), ValueError, "n_q=2: more queries"),
         (lambda: density(None, 2), TypeError, "mask: expected a mask, got NoneType"),
