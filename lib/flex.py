@@ -59,7 +59,7 @@ def _listed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
 ) -> torch.Tensor:
-    """Compiled FlexAttention: q (rows, heads, n_q, d), k and v (rows, key heads, n_k, …); rows of the mask's batch.
+    """`lib.layout.Attend`, by compiled FlexAttention.
 
     Raises RuntimeError where FlexAttention cannot run, with the back end to use instead. The first call with
     a mask or a shape compiles for some seconds.
