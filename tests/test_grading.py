@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from lib.grading import checks
-from lib.grading.checks import Answers, Student, check, mistake, rely_on, verdict
+from lib.grading.answers import Answers
+from lib.grading.checks import check, rely_on, verdict
+from lib.grading.known import mistake
+from lib.grading.student import Student
 from lib.numpy_attention import softmax
 
 X = np.array([3.0, 4.0])

@@ -13,6 +13,7 @@ Cells of a solution notebook carry these tags: `solution-note` (explains the ans
 import argparse
 import ast
 import copy
+import json
 import re
 import textwrap
 from collections import Counter
@@ -32,9 +33,14 @@ LEFT_OUT = {"solution-note", "hidden-checks", "mistakes"}
 IN_MODULE = {"mistakes", "given"}
 # The learner runs a check without scrolling past its source: folded in the book too.
 FOLDED_IN_BOOK = "hide-input"
-QUESTION = re.compile(r"^## (\d+\.\d+) .*?(\d+) points?$", re.MULTILINE)
+QUESTION = re.compile(
+    r"^## (?P<number>\d+\.\d+) (?:★+ )?(?P<title>.*?) · (?P<points>\d+) points?$",
+    re.MULTILINE,
+)
 TITLE = re.compile(r"^# .*", re.MULTILINE)
 TOTAL = re.compile(r"\b(\d+) points\b")
+# What the title cell says of hidden checks, so that one that was lost is missed.
+HIDDEN = re.compile(r"^\*\*Hidden checks\*\*.*?: ([\d., ]+)\.$", re.MULTILINE)
 
 
 class RegionError(ValueError):
@@ -132,26 +138,43 @@ def references_from(solution: NotebookNode, name: str) -> str:
         if tags(c) & IN_MODULE or (BEGIN in c.source and not tags(c) & LEFT_OUT)
     ]
     body = "\n\n\n".join(replace_regions(cell.source, list).strip() for cell in kept)
-    points = {
-        found.question: found.points
-        for _, found in checks_in(solution)
-        if not found.hidden
-    }
-    table = "\n".join(
-        f'    "{question}": {count},' for question, count in points.items()
-    )
+    questions = _questions_in(solution)
     header = (
         f'"""Points, reference answers and known mistakes of exercise {name[:2]}.\n\n'
         f"Generated from solutions/{name}.ipynb by `python -m lib exercises`; edit that notebook instead.\n"
-        '"""'
+        '"""\n\n# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)'
     )
-    imports = _imports_for(body, code)
-    return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\nPOINTS = {{\n{table}\n}}\n\n\n{body}\n'
+    tables = "\n".join(
+        f"{table} = {{\n"
+        + "".join(
+            f'    "{q.number}": {json.dumps(value(q), ensure_ascii=False)},\n'
+            for q in questions
+        )
+        + "}"
+        for table, value in (
+            ("TITLES", lambda q: q.title),
+            ("POINTS", lambda q: q.points),
+        )
+    )
+    imports = _imports_for([body, *_bodies_of_checks(solution)], code)
+    return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\n{tables}\n\n\n{body}\n'
 
 
-def _imports_for(body: str, code: list[NotebookNode]) -> str:
-    """The notebook's import lines that the module's body needs, other packages first."""
-    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
+    """What the check functions do, without their decorators."""
+    for cell, _ in checks_in(solution):
+        for function in ast.parse(cell.source).body:
+            yield "\n".join(map(ast.unparse, getattr(function, "body", [])))
+
+
+def _imports_for(sources: list[str], code: list[NotebookNode]) -> str:
+    """The notebook's import lines that these sources need, other packages first."""
+    used = {
+        node.id
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name)
+    }
     lines = set()
     source = "\n".join(cell.source for cell in code if cell.id != "bootstrap")
     for line in ast.parse(source).body:
@@ -170,6 +193,17 @@ class CheckCall(NamedTuple):
     question: str
     points: int
     hidden: bool
+    section: str
+    hints: int
+
+
+class Question(NamedTuple):
+    """What the heading of a question says, and the cell in which it stands."""
+
+    cell: NotebookNode
+    number: str
+    title: str
+    points: int
 
 
 def checks_in(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, CheckCall]]:
@@ -186,8 +220,14 @@ def _check_call(call: ast.Call) -> CheckCall:
     constants = {
         k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)
     }
-    points, hidden = constants.get("points", 0), constants.get("hidden", False)
-    return CheckCall(ast.literal_eval(call.args[0]), points, hidden)
+    hints = next((k.value for k in call.keywords if k.arg == "hint"), None)
+    return CheckCall(
+        question=ast.literal_eval(call.args[0]),
+        points=constants.get("points", 0),
+        hidden=constants.get("hidden", False),
+        section=constants.get("section", ""),
+        hints=len(hints.elts) if isinstance(hints, ast.List) else int(bool(hints)),
+    )
 
 
 def problems(solution: NotebookNode) -> list[str]:
@@ -204,13 +244,18 @@ def problems(solution: NotebookNode) -> list[str]:
                 ast.parse(cell.source)
             except (RegionError, SyntaxError) as error:
                 found.append(f"cell {cell.id}: {error}")
-    return found or _problems_of_checks(solution) + _problems_of_points(solution)
+    return found or [
+        *_problems_of_checks(solution),
+        *_problems_of_points(solution),
+        *_problems_of_hidden_checks(solution),
+        *_problems_of_form(solution),
+    ]
 
 
 def _problems_of_checks(solution: NotebookNode) -> list[str]:
     """Hidden checks stand in their cells, and every question has one heading and one check of its own."""
     found = []
-    questions = [question for _, question, _ in _questions_in(solution)]
+    questions = [question.number for question in _questions_in(solution)]
     for cell, check in checks_in(solution):
         if check.hidden and "hidden-checks" not in tags(cell):
             found.append(
@@ -227,10 +272,10 @@ def _problems_of_checks(solution: NotebookNode) -> list[str]:
     counts = Counter(
         check.question for _, check in checks_in(solution) if not check.hidden
     )
-    for cell, question, _ in _questions_in(solution):
-        if counts[question] != 1 or questions.count(question) != 1:
+    for cell, number, *_ in _questions_in(solution):
+        if counts[number] != 1 or questions.count(number) != 1:
             found.append(
-                f"cell {cell.id}: question {question} has {counts[question]} checks and {questions.count(question)} "
+                f"cell {cell.id}: question {number} has {counts[number]} checks and {questions.count(number)} "
                 "headings; it needs one of each"
             )
     return found
@@ -239,21 +284,14 @@ def _problems_of_checks(solution: NotebookNode) -> list[str]:
 def _problems_of_points(solution: NotebookNode) -> list[str]:
     """The points of each check equal those of its heading, and their sum the total under the title."""
     found = []
-    stated = {question: points for _, question, points in _questions_in(solution)}
+    stated = {question.number: question.points for question in _questions_in(solution)}
     for cell, check in checks_in(solution):
         wanted = 0 if check.hidden else stated.get(check.question, check.points)
         if check.points != wanted:
             found.append(
                 f"cell {cell.id}: the check of {check.question} gives {check.points} points, expected {wanted}"
             )
-    title = next(
-        (
-            cell
-            for cell in solution.cells
-            if cell.cell_type == "markdown" and TITLE.match(cell.source)
-        ),
-        None,
-    )
+    title = _title_cell(solution)
     total = TOTAL.search(title.source) if title else None
     if total is None:
         found.append(
@@ -266,14 +304,75 @@ def _problems_of_points(solution: NotebookNode) -> list[str]:
     return found
 
 
-def _questions_in(notebook: NotebookNode) -> list[tuple[NotebookNode, str, int]]:
-    """Cell, id and points of every question heading, such as `## 1.1 ★ A weighted sum · 2 points`."""
+def _problems_of_hidden_checks(solution: NotebookNode) -> Iterator[str]:
+    """The title cell names the questions that have a hidden check, so none can be lost unseen."""
+    title = _title_cell(solution)
+    line = HIDDEN.search(title.source) if title else None
+    stated = [part.strip() for part in line[1].split(",")] if line else []
+    there = [check.question for _, check in checks_in(solution) if check.hidden]
+    if title and stated != there:
+        yield (
+            f"cell {title.id}: says that the hidden checks are {stated}, but they are {there}; write: "
+            f"**Hidden checks** …: {', '.join(there)}."
+        )
+
+
+def _problems_of_form(solution: NotebookNode) -> Iterator[str]:
+    """A question says what is given, wanted and allowed and where to read; its check has a section and two hints."""
+    for cell, number, *_ in _questions_in(solution):
+        text = cell.source
+        for part in ("Given", "Wanted", "Allowed", "Read"):
+            if f"\n- **{part}:** " not in text:
+                yield f"cell {cell.id}: question {number} has no line `- **{part}:** …`"
+        task = text.partition("\n")[2].partition("\n- **")[0]
+        if (count := _sentences(task)) != 3:
+            yield f"cell {cell.id}: the task of {number} has {count} sentences; expected 3"
+    for cell, check in checks_in(solution):
+        if not check.hidden and check.hints != 2:
+            yield f"cell {cell.id}: the check of {check.question} has {check.hints} hints; expected a list of 2"
+        if not check.hidden and not check.section:
+            yield f"cell {cell.id}: the check of {check.question} names no section to read again"
+
+
+def _sentences(text: str) -> int:
+    """How many sentences a paragraph has; what stands in formulas and code does not count."""
+    plain = re.sub(r"\$[^$]*\$|`[^`]*`", "x", text)
+    return len(re.findall(r"[.?!](?=\s|$)", plain))
+
+
+def _title_cell(notebook: NotebookNode) -> NotebookNode | None:
+    """The first cell with a heading `# …`."""
+    markdown = (cell for cell in notebook.cells if cell.cell_type == "markdown")
+    return next((cell for cell in markdown if TITLE.match(cell.source)), None)
+
+
+def _questions_in(notebook: NotebookNode) -> list[Question]:
+    """Every question heading, such as `## 1.1 ★ A weighted sum · 2 points`."""
     markdown = (cell for cell in notebook.cells if cell.cell_type == "markdown")
     return [
-        (cell, match[1], int(match[2]))
+        Question(cell, match["number"], match["title"], int(match["points"]))
         for cell in markdown
         for match in QUESTION.finditer(cell.source)
     ]
+
+
+def answers_in(solution: NotebookNode) -> dict[str, str]:
+    """Every name that a learner has to define, with the question under whose heading it stands."""
+    found, question = {}, ""
+    for cell in solution.cells:
+        if cell.cell_type == "markdown" and (heading := QUESTION.search(cell.source)):
+            question = heading["number"]
+        elif cell.cell_type == "code" and BEGIN in cell.source:
+            for statement in ast.parse(cell.source).body:
+                names = getattr(statement, "targets", [statement])
+                found |= {
+                    name: question for name in map(_name_of, names) if name is not None
+                }
+    return found
+
+
+def _name_of(node: ast.AST) -> str | None:
+    return getattr(node, "name", getattr(node, "id", None))
 
 
 def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 HEADLINES = {
@@ -23,13 +24,17 @@ NUMBERS = {"Asked", "Wanted", "Found"}  # set as code
 
 @dataclass(frozen=True)
 class Finding:
-    """Why an answer does not count yet, and where possible a small input that shows it."""
+    """Why an answer does not count yet, and where possible a small input that shows it.
+
+    `picture` is HTML that takes the place of `wanted` and `found` on a page.
+    """
 
     why: str
     asked: str = ""
     wanted: str = ""
     found: str = ""
     misconception: str = ""
+    picture: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and text of each part that has something to say."""
@@ -76,7 +81,7 @@ class Result:
 
     def _bar(self) -> str:
         so_far, total = self.progress
-        filled = BAR_LENGTH * so_far // total
+        filled = BAR_LENGTH * so_far // max(total, 1)
         return "█" * filled + "░" * (BAR_LENGTH - filled)
 
     def _rows(self) -> list[tuple[str, str]]:
@@ -100,8 +105,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         body = "".join(
-            f"<dt>{label}</dt><dd>{_marked_up(f'`{text}`' if label in NUMBERS else text)}</dd>"
-            for label, text in self._rows()
+            f"<dt>{label}</dt><dd>{text}</dd>" for label, text in self._html_rows()
         )
         if self.section and self.status == "wrong":
             title, address = self.section
@@ -114,6 +118,15 @@ class Result:
             + _unfolding(self.hints)
             + f'<p>{html.escape(self.title)} <span aria-hidden="true">{self._bar()}</span> {self._count()}</p></div>'
         )
+
+    def _html_rows(self) -> Iterator[tuple[str, str]]:
+        """The rows as HTML; where there is a picture it stands for the numbers wanted and found."""
+        picture = self.finding.picture if self.finding else ""
+        for label, text in self._rows():
+            if label == "Wanted" and picture:
+                yield "Compare", picture
+            elif not (label == "Found" and picture):
+                yield label, _marked_up(f"`{text}`" if label in NUMBERS else text)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/plain": repr(self), "text/html": self._repr_html_()}

@@ -3,23 +3,42 @@
 Generated from solutions/01_weighted_values.ipynb by `python -m lib exercises`; edit that notebook instead.
 """
 
+# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)
+
 import numpy as np
 
-from lib.grading.checks import mistake
+from lib.examples import S
+from lib.grading.known import mistake
+from lib.grading.personal import own_numbers
+from lib.masks import causal
+from lib.numpy_attention import attention, softmax
 
 CHAPTER = "01_weighted_values"
+TITLES = {
+    "1.1": "From memory: the output of one query",
+    "1.2": "Weights are not shares",
+    "1.3": "From scores to weights",
+    "1.4": "A query that does not ask",
+    "1.5": "Find the bug",
+    "1.6": "From weights back to scores",
+    "1.7": "Break it with an input: the heavy key that does not count",
+}
 POINTS = {
     "1.1": 2,
     "1.2": 2,
     "1.3": 3,
     "1.4": 2,
     "1.5": 3,
-    "1.6": 2,
+    "1.6": 3,
+    "1.7": 3,
 }
 
 
+student_id = ""
+
+
 def weighted_sum(weights, values):
-    """The output of one query: the sum of the values, each times its weight.
+    """The output of one query, from its weights and the values.
 
     >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
     >>> weighted_sum(np.array([0.3, 0.7]), values).round(2)
@@ -557,6 +576,15 @@ def scores_not_scaled(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), scale=False)
 
 
+def weights_of(student_id):
+    """Two weights of your own, in hundredths."""
+    [percent] = own_numbers(student_id, "1.6", count=1, low=22, high=39)
+    return np.array([percent, 100 - percent]) / 100
+
+
+my_weights = weights_of(student_id)
+
+
 def scores_for(weights):
     """Scores whose softmax is `weights`, up to a common shift.
 
@@ -566,6 +594,10 @@ def scores_for(weights):
     """
     with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
         return np.log(weights)
+
+
+# e^(s_1 - s_0) is the ratio of the weights; the logarithm undoes the exponential.
+my_difference = np.log(my_weights[1] / my_weights[0])
 
 
 @mistake(
@@ -629,3 +661,76 @@ def base_ten(weights):
 )
 def sign_turned_around(weights):
     return -np.log(weights)
+
+
+def own_difference(student_id):
+    first, second = weights_of(student_id)
+    return np.log(second / first)
+
+
+@mistake(
+    "my_difference",
+    "difference of the weights",
+    "You subtracted the weights. A difference of scores becomes a ratio of weights: s₁ − s₀ is the logarithm of that "
+    "ratio.",
+)
+def weights_subtracted(student_id):
+    first, second = weights_of(student_id)
+    return second - first
+
+
+@mistake(
+    "my_difference",
+    "ratio of the weights",
+    "That is the ratio of the weights, e to the power of what is asked. Take its logarithm.",
+)
+def ratio_of_weights(student_id):
+    return np.exp(own_difference(student_id))
+
+
+@mistake(
+    "my_difference",
+    "sign turned around",
+    "That is the score of key 0 minus the score of key 1. Key 1 has the larger weight, so its score is the larger one.",
+)
+def difference_turned_around(student_id):
+    return -own_difference(student_id)
+
+
+@mistake(
+    "my_difference",
+    "logarithm of another base",
+    "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.",
+)
+def own_difference_base_two(student_id):
+    return own_difference(student_id) / np.log(2)
+
+
+@mistake(
+    "my_difference",
+    "logarithm to base 10",
+    "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.",
+)
+def own_difference_base_ten(student_id):
+    return own_difference(student_id) / np.log(10)
+
+
+@mistake(
+    "my_difference",
+    "a score instead of a difference",
+    "That is a score for key 1 alone. Scores have no meaning alone, since a common shift changes nothing: subtract the "
+    "score of key 0.",
+)
+def one_score(student_id):
+    return np.log(weights_of(student_id)[1])
+
+
+def without_heaviest(weights, values):
+    """The output when the key with the largest weight is left out."""
+    others = np.arange(len(weights)) != np.argmax(weights)
+    return weights[others] @ values[others] / weights[others].sum()
+
+
+# The value of the heavy key is the weighted average of the others: 0.6 · 1 + 0.4 · 6 = 3.
+heavy_weights = np.array([0.9, 0.06, 0.04])
+heavy_values = np.array([[3.0], [1.0], [6.0]])

@@ -3,22 +3,40 @@
 Generated from solutions/02_the_masking_lemma.ipynb by `python -m lib exercises`; edit that notebook instead.
 """
 
+# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)
+
 import numpy as np
+import torch
 import torch.nn.functional as F
 
-from lib.grading.checks import mistake
-from lib.numpy_attention import softmax
+from lib.examples import S
+from lib.grading.known import mistake
+from lib.grading.personal import own_numbers
+from lib.masks import causal
+from lib.numpy_attention import attention, softmax
 
 CHAPTER = "02_the_masking_lemma"
+TITLES = {
+    "2.1": "From memory: the causal mask",
+    "2.2": "The worked example, put right",
+    "2.3": "The leak of the multiplicative mask",
+    "2.4": "Fewer queries than keys",
+    "2.5": "One mask, three dialects",
+    "2.6": "Find the bug",
+    "2.7": "Break the multiplicative mask with an input",
+}
 POINTS = {
     "2.1": 2,
     "2.2": 2,
-    "2.3": 2,
+    "2.3": 3,
     "2.4": 2,
     "2.5": 3,
     "2.6": 3,
     "2.7": 3,
 }
+
+
+student_id = ""
 
 
 def causal_mask(n):
@@ -300,6 +318,20 @@ def leak(scores):
     return future / (past + future)
 
 
+def row_of(student_id):
+    """A score in tenths and a number of future keys, both of your own."""
+    [tenths] = own_numbers(student_id, "2.3 score", count=1, low=5, high=15)
+    [future] = own_numbers(student_id, "2.3 future", count=1, low=2, high=9)
+    return tenths / 10, future
+
+
+my_score, my_future = row_of(student_id)
+
+
+# One key brings e^score, each of the others e^0 = 1.
+my_leak = my_future / (np.exp(my_score) + my_future)
+
+
 def past_and_future(scores):
     n = len(scores)
     return np.tril(np.exp(scores)).sum(axis=1), n - np.arange(1, n + 1)
@@ -424,6 +456,69 @@ def ones_counted_twice(scores):
 def future_scores_in_the_denominator(scores):
     _, future = past_and_future(scores)
     return future / (np.exp(scores).sum(axis=1) + future)
+
+
+def own_leak(student_id):
+    score, future = row_of(student_id)
+    return future / (np.exp(score) + future)
+
+
+@mistake(
+    "my_leak",
+    "exponential forgotten",
+    "Your own key enters with its score. Softmax adds up exponentials: it brings e^score.",
+)
+def own_exponential_forgotten(student_id):
+    score, future = row_of(student_id)
+    return future / (score + future)
+
+
+@mistake(
+    "my_leak",
+    "weight of the past",
+    "This is the weight that stays on the query's own key. The leak is what is missing to 1.",
+)
+def own_weight_that_stays(student_id):
+    return 1 - own_leak(student_id)
+
+
+@mistake(
+    "my_leak",
+    "ones forgotten in the denominator",
+    "You divided by e^score alone. The ones of the future stand in the denominator too.",
+)
+def own_ones_forgotten(student_id):
+    score, future = row_of(student_id)
+    return future / np.exp(score)
+
+
+@mistake(
+    "my_leak",
+    "own score replaced too",
+    "You let every key count alike. The mask replaces the scores of the future by 0, but the query keeps its own score.",
+)
+def own_score_replaced(student_id):
+    _, future = row_of(student_id)
+    return future / (1 + future)
+
+
+@mistake(
+    "my_leak",
+    "no leak",
+    "That is the leak under −∞. Document 004 multiplies: a hidden score becomes 0, and e⁰ = 1.",
+)
+def own_leak_of_the_right_mask(student_id):
+    return 0
+
+
+@mistake(
+    "my_leak",
+    "one key too many",
+    "You counted one future key too many.",
+)
+def own_key_too_many(student_id):
+    score, future = row_of(student_id)
+    return (future + 1) / (np.exp(score) + future + 1)
 
 
 def chunk_mask(n_q, n_k):

@@ -1,0 +1,61 @@
+"""An exercise on trial: its checks asked about answers that nobody typed, such as the known mistakes."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from lib.grading import build
+from lib.grading.checks import CheckFunction, judge
+from lib.grading.feedback import Result
+from lib.grading.known import Mistake
+
+
+class Trial:
+    """The exercise `name`, such as ``01_weighted_values``, of the course in the folder `root`."""
+
+    def __init__(self, name: str, root: Path = build.ROOT):
+        self.number = name[:2]
+        self.solution = nbformat.read(root / f"solutions/{name}.ipynb", as_version=4)
+        self.references = importlib.import_module(
+            f"lib.grading.references.exercise_{self.number}"
+        )
+        self.question_of = build.answers_in(self.solution)
+        self.names = self._defined_in_the_solution()
+        self.mistakes = [
+            known for known in self.names.values() if isinstance(known, Mistake)
+        ]
+
+    def _defined_in_the_solution(self) -> dict[str, object]:
+        """What the solution's cells define when run as a notebook's, not as part of lib."""
+        namespace: dict[str, object] = {"__name__": "a notebook"}
+        left_out = {cell.id for cell, _ in build.checks_in(self.solution)}
+        for cell in self.solution.cells:
+            if cell.cell_type == "code" and cell.id not in left_out | {"bootstrap"}:
+                exec(cell.source, namespace)
+        return namespace
+
+    def judged(
+        self, question: str, *, hidden: bool = False, **answers: object
+    ) -> Result:
+        """The result of a question's check, with the solution's answers where none are given; shows nothing."""
+        source = next(
+            cell.source
+            for cell, found in build.checks_in(self.solution)
+            if (found.question, found.hidden) == (question, hidden)
+        )
+        namespace = {**self.names, "check": _unseen, **answers}
+        exec(source, namespace)
+        return next(value for value in namespace.values() if isinstance(value, Result))
+
+    def given(self, known: Mistake) -> object:
+        """What somebody who makes this mistake has under the answer's name: a function, or a number of their own."""
+        if callable(self.names[known.answer]):
+            return known.function
+        return known.function(str(self.names["student_id"]))
+
+
+def _unseen(question: str, **settings) -> Callable[[CheckFunction], Result]:
+    """`check` without the display."""
+    return lambda function: judge(function, question, **settings)
