@@ -142,6 +142,89 @@ def test_functions_that_do_not_answer_are_rejected(trial, name, cheat):
     assert (result.status, result.earned) == ("wrong", 0)
 
 
+def fingerprint(arguments):
+    return repr([np.asarray(argument).tolist() for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("trial", "question"),
+    [
+        pytest.param(trial, found.question, id=found.question)
+        for trial in TRIALS
+        for _, found in build.checks_in(trial.solution)
+        if found.hidden
+    ],
+)
+def test_answers_learnt_by_heart_fail_the_hidden_check(trial, question):
+    """They know every input of the visible check, whose source the learner has, and are wrong on all others."""
+    seen = set()
+
+    def recording(right):
+        def answer(*arguments):
+            seen.add(fingerprint(arguments))
+            return right(*arguments)
+
+        return answer
+
+    def by_heart(right):
+        def answer(*arguments):
+            result = np.asarray(right(*arguments))
+            if fingerprint(arguments) in seen:
+                return result
+            return ~result if result.dtype == bool else 2 * result + 1
+
+        return answer
+
+    names = [name for name in trial.functions if trial.question_of[name] == question]
+    for answers in (recording, by_heart):
+        given = {name: answers(trial.names[name]) for name in names}
+        assert trial.judged(question, **given).status == "solved"
+    for name in names:
+        only = {name: by_heart(trial.names[name])}
+        assert trial.judged(question, hidden=True, **only).status == "wrong"
+
+
+@each_exercise
+def test_the_exercise_has_the_three_kinds_of_question(trial):
+    titles = " / ".join(trial.references.TITLES.values())
+    for kind in ("From memory", "Find the bug", "Break "):
+        assert kind in titles
+    headings = "\n".join(cell.source for cell in trial.exercise.cells)
+    assert re.search(r"^## [\d.]+ ★ From memory", headings, re.MULTILINE)
+
+
+@each_exercise
+def test_every_question_has_an_example_with_its_picture(trial):
+    shown = [
+        cell.id.removeprefix("example-")
+        for cell in trial.exercise.cells
+        if cell.id.startswith("example-")
+        and cell.cell_type == "code"
+        and "<table" in cell.outputs[0]["data"]["text/html"]
+    ]
+    questions = {"-".join(id.split("-")[:2]).replace("-", ".") for id in shown}
+    assert questions == set(trial.references.POINTS)
+
+
+@each_exercise
+def test_a_student_id_changes_the_numbers_and_the_answers(trial):
+    """The notebook, the check and the reference see the same numbers of one's own."""
+    [number] = set(trial.question_of) & {"my_difference", "my_leak"}
+    question = trial.question_of[number]
+    own_answer = {"my_difference": "own_difference", "my_leak": "own_leak"}[number]
+    mine = {**trial.names, "student_id": "ana"}
+    prefixes = ("own-", f"answer-{question.replace('.', '-')}-own")
+    for cell in trial.solution.cells:
+        if cell.id.startswith(prefixes) and not cell.id.endswith("-shown"):
+            exec(cell.source, mine)
+    assert mine[number] != trial.names[number]
+    assert np.isclose(mine[number], trial.names[own_answer]("ana"))
+    own = {"student_id": "ana", number: mine[number]}
+    assert trial.judged(question, **own).status == "solved"
+    assert trial.judged(question, **{number: mine[number]}).status == "wrong"
+    assert trial.judged(question, student_id="ana").status == "wrong"
+
+
 # --- the notebooks, really run -----------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from lib.notebooks import execute, normalise
+from lib.notebooks import RUN_FAILURES, execute, failure_lines, normalise
 from lib.repository import FOLDED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -324,6 +324,12 @@ def _problems_of_form(solution: NotebookNode) -> Iterator[str]:
         for part in ("Given", "Wanted", "Allowed", "Read"):
             if f"\n- **{part}:** " not in text:
                 yield f"cell {cell.id}: question {number} has no line `- **{part}:** …`"
+        reading = text.partition("- **Read:** ")[2].partition("\n")[0]
+        if reading.count("](../notebooks/") != reading.count(" ([Colab]("):
+            yield (
+                f"cell {cell.id}: a link of {number} leads nowhere on Colab; write ` ([Colab]())` behind it and run "
+                "`python -m lib repository`"
+            )
         task = text.partition("\n")[2].partition("\n- **")[0]
         if (count := _sentences(task)) != 3:
             yield f"cell {cell.id}: the task of {number} has {count} sentences; expected 3"
@@ -456,8 +462,11 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
         if arguments.check:
             found += differences(solution, path.stem, root)
         else:
-            write(solution, path.stem, root)
-            print(f"exercises/{path.name} written")
+            try:
+                write(solution, path.stem, root)
+                print(f"exercises/{path.name} written")
+            except RUN_FAILURES as error:
+                found += [f"exercises/{path.name} does not run:", *failure_lines(error)]
     for line in found:
         print(line)
     if arguments.check:

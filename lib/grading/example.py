@@ -19,27 +19,31 @@ class Example:
     With `folded` the picture must be opened first, for a question that is answered from memory.
     """
 
+    name: str
     call: str
     given: dict[str, np.ndarray]
-    wanted: np.ndarray
+    result: np.ndarray
     folded: bool
 
     def __repr__(self) -> str:
-        given = [
-            f"{name}:\n{pictures.shown(array)}" for name, array in self.given.items()
-        ]
-        wanted = FOLDED if self.folded else f"wanted:\n{pictures.shown(self.wanted)}"
-        return "\n".join([self.call, *given, wanted])
+        given = [_line(name, array) for name, array in self.given.items()]
+        result = FOLDED if self.folded else _line(self.name, self.result)
+        return "\n".join([self.call, *given, result])
 
     def _repr_html_(self) -> str:
         given = "".join(
             pictures.table(name, array) for name, array in self.given.items()
         )
-        wanted = pictures.table("wanted", self.wanted)
+        result = pictures.table(self.name, self.result)
         if self.folded:
-            wanted = f"<details><summary>{FOLDED}</summary>{wanted}</details>"
+            result = f"<details><summary>{FOLDED}</summary>{result}</details>"
         call = f"<p><code>{html.escape(self.call)}</code></p>"
-        return f"<div>{call}{given}{wanted}</div>"
+        return f"<div>{call}{given}{result}</div>"
+
+
+def _line(name: str, array: np.ndarray) -> str:
+    text = pictures.shown(array)
+    return f"{name}:\n{text}" if "\n" in text else f"{name}: {text}"
 
 
 def example(question: str, name: str, *arguments, folded: bool = False) -> Example:
@@ -54,11 +58,11 @@ def example(question: str, name: str, *arguments, folded: bool = False) -> Examp
         key: value for key, value in bound.items() if isinstance(value, np.ndarray)
     }
     parts = [key if key in given else f"{key}={value}" for key, value in bound.items()]
-    wanted = np.atleast_1d(np.asarray(function(*arguments)))
-    for key, array in {**given, "the result": wanted}.items():
+    result = np.atleast_1d(np.asarray(function(*arguments)))
+    for key, array in {**given, "the result": result}.items():
         if not pictures.drawable(array):
             raise ValueError(
                 f"{key}: expected a vector or a matrix of at most {pictures.CELLS} numbers, got the shape "
                 f"{array.shape}: choose a smaller example"
             )
-    return Example(f"{name}({', '.join(parts)})", given, wanted, folded)
+    return Example(name, f"{name}({', '.join(parts)})", given, result, folded)

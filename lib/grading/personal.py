@@ -1,6 +1,7 @@
 """Numbers of a learner's own: `student_id` chooses them, the same in every process and on every machine."""
 
 import hashlib
+import unicodedata
 
 
 def own_numbers(
@@ -15,7 +16,8 @@ def own_numbers(
         raise ValueError(
             f"high: expected at least low, which is {low}; got {high}: exchange the two"
         )
-    text = f"{task}\n{str(student_id).strip()}".encode()
+    name = unicodedata.normalize("NFC", str(student_id).strip())  # one way to write ú
+    text = f"{task}\n{name}".encode()
     digest = hashlib.shake_256(text).digest(8 * count)
     parts = (digest[8 * n : 8 * n + 8] for n in range(count))
     return [low + int.from_bytes(part, "big") % (high - low + 1) for part in parts]

@@ -495,7 +495,7 @@ def own_ones_forgotten(student_id):
 @mistake(
     "my_leak",
     "own score replaced too",
-    "You let every key count alike. The mask replaces the scores of the future by 0, but the query keeps its own score.",
+    "You let every key count alike. The mask replaces the scores of the future alone; the query keeps its own score.",
 )
 def own_score_replaced(student_id):
     _, future = row_of(student_id)
