@@ -15,6 +15,10 @@ COMMANDS = {
         "lib.grading.build",
         "write exercises/ from solutions/, or check that they agree",
     ),
+    "progress": (
+        "lib.grading.progress",
+        "draw a learner's map of what is solved from the notebooks in a folder",
+    ),
     "repository": (
         "lib.repository",
         "write the repository's address everywhere it is derived, or check it",

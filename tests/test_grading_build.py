@@ -22,7 +22,7 @@ import numpy as np
 
 from lib.grading.checks import check
 from lib.grading.known import mistake"""
-TITLE = """# Exercise 90 (solutions)
+TITLE = """# Exercise 90 · Doubling (solutions)
 
 One question, **2 points**.
 
@@ -94,7 +94,7 @@ def test_the_learner_gets_stubs_and_neither_notes_nor_hidden_checks():
         sources["answer"]
         == 'def double(x):\n    """Twice x."""\n    return ...  # your answer here'
     )
-    assert sources["title"].startswith("# Exercise 90\n")
+    assert sources["title"].startswith("# Exercise 90 · Doubling\n")
     assert "exercises/90_doubling.ipynb" in sources["colab-badge"]
     assert build.exercise_from(solution()) == exercise
 
@@ -120,6 +120,7 @@ def test_the_module_has_points_answers_and_mistakes():
         8,
     )
     assert [m.name for m in mistakes_of(module, "double")] == ["square"]
+    assert module.TITLE == "Doubling"
     assert module.TITLES == {"90.1": "Doubling"}
     assert module.np.sqrt, "a name that only a check uses"
 

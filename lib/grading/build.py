@@ -38,6 +38,7 @@ QUESTION = re.compile(
     re.MULTILINE,
 )
 TITLE = re.compile(r"^# .*", re.MULTILINE)
+SOLUTIONS = " (solutions)"
 TOTAL = re.compile(r"\b(\d+) points\b")
 # What the title cell says of hidden checks, so that one that was lost is missed.
 HIDDEN = re.compile(r"^\*\*Hidden checks\*\*.*?: ([\d., ]+)\.$", re.MULTILINE)
@@ -121,7 +122,7 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
             cell.source = cell.source.replace("solutions/", "exercises/")
         elif TITLE.match(cell.source):
             title, *rest = cell.source.split("\n")
-            cell.source = "\n".join([title.removesuffix(" (solutions)"), *rest])
+            cell.source = "\n".join([title.removesuffix(SOLUTIONS), *rest])
         if cell.id in checks:
             cell.metadata.update(
                 FOLDED, tags=[*cell.metadata.get("tags", []), FOLDED_IN_BOOK]
@@ -156,8 +157,10 @@ def references_from(solution: NotebookNode, name: str) -> str:
             ("POINTS", lambda q: q.points),
         )
     )
+    title = _title_cell(solution).source.partition("\n")[0].partition(" · ")[2]
+    title = title.removesuffix(SOLUTIONS)
     imports = _imports_for([body, *_bodies_of_checks(solution)], code)
-    return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\n{tables}\n\n\n{body}\n'
+    return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\nTITLE = "{title}"\n{tables}\n\n\n{body}\n'
 
 
 def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:

@@ -22,6 +22,20 @@ BAR_LENGTH = 20
 NUMBERS = {"Asked", "Wanted", "Found"}  # set as code
 
 
+HEADLINE = re.compile(
+    rf"(?P<words>{'|'.join(HEADLINES.values())}) · question (?P<question>\d+\.\d+)(?: ·|$)"
+)
+
+
+def read_headline(text: str) -> tuple[str, str] | None:
+    """Question and status that the first line of a shown `Result` tells; None for a hidden check or other text."""
+    found = HEADLINE.match(text.partition("\n")[0])
+    if not found:
+        return None
+    status = next(key for key, words in HEADLINES.items() if words == found["words"])
+    return found["question"], status
+
+
 @dataclass(frozen=True)
 class Finding:
     """Why an answer does not count yet, and where possible a small input that shows it.

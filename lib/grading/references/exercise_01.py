@@ -14,6 +14,7 @@ from lib.masks import causal
 from lib.numpy_attention import attention, softmax
 
 CHAPTER = "01_weighted_values"
+TITLE = "Weighted values"
 TITLES = {
     "1.1": "From memory: the output of one query",
     "1.2": "Weights are not shares",

@@ -16,6 +16,7 @@ from lib.masks import causal
 from lib.numpy_attention import attention, softmax
 
 CHAPTER = "02_the_masking_lemma"
+TITLE = "The masking lemma"
 TITLES = {
     "2.1": "From memory: the causal mask",
     "2.2": "The worked example, put right",
