@@ -11,7 +11,7 @@ import pytest
 from exercise_trial import ROOT, outputs
 
 from lib.examples import S
-from lib.grading import build, checks
+from lib.grading import checks, solutions
 from lib.notebooks import execute
 
 TRIALS = [answers_01.TRIAL, answers_02.TRIAL]
@@ -151,7 +151,7 @@ def fingerprint(arguments):
     [
         pytest.param(trial, found.question, id=found.question)
         for trial in TRIALS
-        for _, found in build.checks_in(trial.solution)
+        for _, found in solutions.checks_in(trial.solution)
         if found.hidden
     ],
 )
@@ -232,7 +232,7 @@ def test_a_student_id_changes_the_numbers_and_the_answers(trial):
 def test_the_solution_scores_full_marks(trial):
     text = "\n".join(outputs(execute(trial.solution, ROOT / "solutions")))
     total = sum(trial.references.POINTS.values())
-    assert text.count("✔ Solved") == sum(1 for _ in build.checks_in(trial.solution))
+    assert text.count("✔ Solved") == sum(1 for _ in solutions.checks_in(trial.solution))
     assert f"Exercise {trial.number} {'█' * 20} {total} of {total} points" in text
 
 

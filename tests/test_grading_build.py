@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from lib.grading import build
+from lib.grading import build, refusals, solutions
 from lib.grading.known import mistakes_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,11 +137,11 @@ def test_the_module_has_points_answers_and_mistakes():
     ],
 )
 def test_a_stub_keeps_indentation_and_names(region, expected):
-    assert build.stub(region) == expected
+    assert solutions.stub(region) == expected
 
 
 def test_a_sound_solution_has_no_problems():
-    assert build.problems(solution()) == []
+    assert refusals.problems(solution()) == []
 
 
 @pytest.mark.parametrize(
@@ -229,18 +229,18 @@ def test_a_sound_solution_has_no_problems():
     ],
 )
 def test_the_build_refuses_and_says_where(fault, says):
-    assert any(says in problem for problem in build.problems(solution(**fault)))
+    assert any(says in problem for problem in refusals.problems(solution(**fault)))
 
 
 def test_the_build_refuses_an_id_that_stands_twice():
     twice = solution()
     twice.cells[3].id = "title"
-    assert build.problems(twice) == ["cell title: this id stands 2 times"]
+    assert refusals.problems(twice) == ["cell title: this id stands 2 times"]
 
 
 def test_the_names_that_a_learner_defines_are_found():
     two = solution(answer=f"{ANSWER}\n\n\n# BEGIN SOLUTION\na = b = 1\n# END SOLUTION")
-    assert build.answers_in(two) == dict.fromkeys(("double", "a", "b"), "90.1")
+    assert solutions.answers_in(two) == dict.fromkeys(("double", "a", "b"), "90.1")
 
 
 def test_an_exercise_that_does_not_run_is_reported_with_its_cell(project, capsys):
@@ -264,7 +264,7 @@ def project(tmp_path):
 
 
 def run_build(root, *, check):
-    return build.main(argparse.Namespace(check=check), root)
+    return build.main(argparse.Namespace(check=check, table=False), root)
 
 
 EXERCISE, SOURCE = (

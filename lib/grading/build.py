@@ -14,99 +14,32 @@ import argparse
 import ast
 import copy
 import json
-import re
-import textwrap
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
+from lib.grading.refusals import problems
+from lib.grading.solutions import (
+    BEGIN,
+    TITLE,
+    checks_in,
+    questions_in,
+    replace_regions,
+    stub,
+    tags,
+    title_cell,
+)
 from lib.notebooks import RUN_FAILURES, execute, failure_lines, normalise
 from lib.repository import FOLDED
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 LEFT_OUT = {"solution-note", "hidden-checks", "mistakes"}
 IN_MODULE = {"mistakes", "given"}
 # The learner runs a check without scrolling past its source: folded in the book too.
 FOLDED_IN_BOOK = "hide-input"
-QUESTION = re.compile(
-    r"^## (?P<number>\d+\.\d+) (?:★+ )?(?P<title>.*?) · (?P<points>\d+) points?$",
-    re.MULTILINE,
-)
-TITLE = re.compile(r"^# .*", re.MULTILINE)
-SOLUTIONS = " (solutions)"
-TOTAL = re.compile(r"\b(\d+) points\b")
-# What the title cell says of hidden checks, so that one that was lost is missed.
-HIDDEN = re.compile(r"^\*\*Hidden checks\*\*.*?: ([\d., ]+)\.$", re.MULTILINE)
-
-
-class RegionError(ValueError):
-    """The markers of a solution region do not fit together."""
-
-
-def tags(cell: NotebookNode) -> set[str]:
-    """The tags of a cell."""
-    return set(cell.metadata.get("tags", []))
-
-
-def replace_regions(source: str, replace: Callable[[list[str]], list[str]]) -> str:
-    """The source with the lines of every solution region replaced by `replace(lines)`, without the markers."""
-    kept: list[str] = []
-    region: list[str] | None = None
-    for line in source.splitlines():
-        if line.strip() == BEGIN:
-            if region is not None:
-                raise RegionError(f"a second `{BEGIN}` before `{END}`")
-            region = []
-        elif line.strip() == END:
-            if region is None:
-                raise RegionError(f"`{END}` without `{BEGIN}`")
-            kept += replace(region)
-            region = None
-        else:
-            (kept if region is None else region).append(line)
-    if region is not None:
-        raise RegionError(f"`{BEGIN}` without `{END}`")
-    return "\n".join(kept)
-
-
-def stub(region: list[str]) -> list[str]:
-    """What the learner finds in place of the answer: runs without a traceback and counts as not solved.
-
-    A region that returns becomes `return ...`; one that assigns becomes `name = ...` for each of its names.
-    """
-    if not any(line.strip() for line in region):
-        raise RegionError("an empty solution region")
-    indent = region[0][: len(region[0]) - len(region[0].lstrip())]
-    try:
-        body = ast.parse(textwrap.dedent("\n".join(region))).body
-    except SyntaxError as error:
-        raise RegionError(
-            f"a solution region that is not Python by itself: {error.msg}"
-        ) from error
-    if not indent and any(isinstance(statement, ast.FunctionDef) for statement in body):
-        raise RegionError(
-            "a solution region around a whole function: its signature would be lost"
-        )
-    names = [
-        target.id
-        for statement in body
-        for target in getattr(statement, "targets", [])
-        if hasattr(target, "id")
-    ]
-    if any(
-        isinstance(node, ast.Return)
-        for statement in body
-        for node in ast.walk(statement)
-    ):
-        lines = ["return ..."]
-    else:
-        lines = [f"{name} = ..." for name in dict.fromkeys(names)] or ["..."]
-    return [f"{indent}{line}  # your answer here" for line in lines]
+SOLUTIONS = " (solutions)"  # the end of a solution's title
 
 
 def exercise_from(solution: NotebookNode) -> NotebookNode:
@@ -139,7 +72,7 @@ def references_from(solution: NotebookNode, name: str) -> str:
         if tags(c) & IN_MODULE or (BEGIN in c.source and not tags(c) & LEFT_OUT)
     ]
     body = "\n\n\n".join(replace_regions(cell.source, list).strip() for cell in kept)
-    questions = _questions_in(solution)
+    questions = questions_in(solution)
     header = (
         f'"""Points, reference answers and known mistakes of exercise {name[:2]}.\n\n'
         f"Generated from solutions/{name}.ipynb by `python -m lib exercises`; edit that notebook instead.\n"
@@ -157,7 +90,7 @@ def references_from(solution: NotebookNode, name: str) -> str:
             ("POINTS", lambda q: q.points),
         )
     )
-    title = _title_cell(solution).source.partition("\n")[0].partition(" · ")[2]
+    title = title_cell(solution).source.partition("\n")[0].partition(" · ")[2]
     title = title.removesuffix(SOLUTIONS)
     imports = _imports_for([body, *_bodies_of_checks(solution)], code)
     return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\nTITLE = "{title}"\n{tables}\n\n\n{body}\n'
@@ -188,200 +121,6 @@ def _imports_for(sources: list[str], code: list[NotebookNode]) -> str:
     own = sorted(line for line in lines if line.split()[1].split(".")[0] == "lib")
     others = sorted(lines - set(own))
     return "\n\n".join("\n".join(group) for group in (others, own) if group)
-
-
-class CheckCall(NamedTuple):
-    """What the decorator `@check(…)` of one cell says."""
-
-    question: str
-    points: int
-    hidden: bool
-    section: str
-    hints: int
-
-
-class Question(NamedTuple):
-    """What the heading of a question says, and the cell in which it stands."""
-
-    cell: NotebookNode
-    number: str
-    title: str
-    points: int
-
-
-def checks_in(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, CheckCall]]:
-    """Every `@check(…)` of the notebook, with the cell in which it stands."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and "@check" in cell.source:
-            for function in ast.parse(cell.source).body:
-                for call in getattr(function, "decorator_list", []):
-                    if getattr(getattr(call, "func", None), "id", None) == "check":
-                        yield cell, _check_call(call)
-
-
-def _check_call(call: ast.Call) -> CheckCall:
-    constants = {
-        k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)
-    }
-    hints = next((k.value for k in call.keywords if k.arg == "hint"), None)
-    return CheckCall(
-        question=ast.literal_eval(call.args[0]),
-        points=constants.get("points", 0),
-        hidden=constants.get("hidden", False),
-        section=constants.get("section", ""),
-        hints=len(hints.elts) if isinstance(hints, ast.List) else int(bool(hints)),
-    )
-
-
-def problems(solution: NotebookNode) -> list[str]:
-    """What keeps a solution notebook from being an exercise; each entry names the cell."""
-    found = [
-        f"cell {id}: this id stands {n} times"
-        for id, n in Counter(c.id for c in solution.cells).items()
-        if n > 1
-    ]
-    for cell in solution.cells:
-        if cell.cell_type == "code":
-            try:
-                replace_regions(cell.source, stub)
-                ast.parse(cell.source)
-            except (RegionError, SyntaxError) as error:
-                found.append(f"cell {cell.id}: {error}")
-    return found or [
-        *_problems_of_checks(solution),
-        *_problems_of_points(solution),
-        *_problems_of_hidden_checks(solution),
-        *_problems_of_form(solution),
-    ]
-
-
-def _problems_of_checks(solution: NotebookNode) -> list[str]:
-    """Hidden checks stand in their cells, and every question has one heading and one check of its own."""
-    found = []
-    questions = [question.number for question in _questions_in(solution)]
-    for cell, check in checks_in(solution):
-        if check.hidden and "hidden-checks" not in tags(cell):
-            found.append(
-                f"cell {cell.id}: a hidden check outside a cell tagged hidden-checks"
-            )
-        if not check.hidden and "hidden-checks" in tags(cell):
-            found.append(
-                f"cell {cell.id}: a check without hidden=True in a cell tagged hidden-checks"
-            )
-        if check.question not in questions:
-            found.append(
-                f"cell {cell.id}: a check of question {check.question}, which has no heading"
-            )
-    counts = Counter(
-        check.question for _, check in checks_in(solution) if not check.hidden
-    )
-    for cell, number, *_ in _questions_in(solution):
-        if counts[number] != 1 or questions.count(number) != 1:
-            found.append(
-                f"cell {cell.id}: question {number} has {counts[number]} checks and {questions.count(number)} "
-                "headings; it needs one of each"
-            )
-    return found
-
-
-def _problems_of_points(solution: NotebookNode) -> list[str]:
-    """The points of each check equal those of its heading, and their sum the total under the title."""
-    found = []
-    stated = {question.number: question.points for question in _questions_in(solution)}
-    for cell, check in checks_in(solution):
-        wanted = 0 if check.hidden else stated.get(check.question, check.points)
-        if check.points != wanted:
-            found.append(
-                f"cell {cell.id}: the check of {check.question} gives {check.points} points, expected {wanted}"
-            )
-    title = _title_cell(solution)
-    total = TOTAL.search(title.source) if title else None
-    if total is None:
-        found.append(
-            "no cell starts with a title `# …` and states the total, such as `12 points`"
-        )
-    elif int(total[1]) != sum(stated.values()):
-        found.append(
-            f"cell {title.id}: states {total[1]} points, but the questions add up to {sum(stated.values())}"
-        )
-    return found
-
-
-def _problems_of_hidden_checks(solution: NotebookNode) -> Iterator[str]:
-    """The title cell names the questions that have a hidden check, so none can be lost unseen."""
-    title = _title_cell(solution)
-    line = HIDDEN.search(title.source) if title else None
-    stated = [part.strip() for part in line[1].split(",")] if line else []
-    there = [check.question for _, check in checks_in(solution) if check.hidden]
-    if title and stated != there:
-        yield (
-            f"cell {title.id}: says that the hidden checks are {stated}, but they are {there}; write: "
-            f"**Hidden checks** …: {', '.join(there)}."
-        )
-
-
-def _problems_of_form(solution: NotebookNode) -> Iterator[str]:
-    """A question says what is given, wanted and allowed and where to read; its check has a section and two hints."""
-    for cell, number, *_ in _questions_in(solution):
-        text = cell.source
-        for part in ("Given", "Wanted", "Allowed", "Read"):
-            if f"\n- **{part}:** " not in text:
-                yield f"cell {cell.id}: question {number} has no line `- **{part}:** …`"
-        reading = text.partition("- **Read:** ")[2].partition("\n")[0]
-        if reading.count("](../notebooks/") != reading.count(" ([Colab]("):
-            yield (
-                f"cell {cell.id}: a link of {number} leads nowhere on Colab; write ` ([Colab]())` behind it and run "
-                "`python -m lib repository`"
-            )
-        task = text.partition("\n")[2].partition("\n- **")[0]
-        if (count := _sentences(task)) != 3:
-            yield f"cell {cell.id}: the task of {number} has {count} sentences; expected 3"
-    for cell, check in checks_in(solution):
-        if not check.hidden and check.hints != 2:
-            yield f"cell {cell.id}: the check of {check.question} has {check.hints} hints; expected a list of 2"
-        if not check.hidden and not check.section:
-            yield f"cell {cell.id}: the check of {check.question} names no section to read again"
-
-
-def _sentences(text: str) -> int:
-    """How many sentences a paragraph has; what stands in formulas and code does not count."""
-    plain = re.sub(r"\$[^$]*\$|`[^`]*`", "x", text)
-    return len(re.findall(r"[.?!](?=\s|$)", plain))
-
-
-def _title_cell(notebook: NotebookNode) -> NotebookNode | None:
-    """The first cell with a heading `# …`."""
-    markdown = (cell for cell in notebook.cells if cell.cell_type == "markdown")
-    return next((cell for cell in markdown if TITLE.match(cell.source)), None)
-
-
-def _questions_in(notebook: NotebookNode) -> list[Question]:
-    """Every question heading, such as `## 1.1 ★ A weighted sum · 2 points`."""
-    markdown = (cell for cell in notebook.cells if cell.cell_type == "markdown")
-    return [
-        Question(cell, match["number"], match["title"], int(match["points"]))
-        for cell in markdown
-        for match in QUESTION.finditer(cell.source)
-    ]
-
-
-def answers_in(solution: NotebookNode) -> dict[str, str]:
-    """Every name that a learner has to define, with the question under whose heading it stands."""
-    found, question = {}, ""
-    for cell in solution.cells:
-        if cell.cell_type == "markdown" and (heading := QUESTION.search(cell.source)):
-            question = heading["number"]
-        elif cell.cell_type == "code" and BEGIN in cell.source:
-            for statement in ast.parse(cell.source).body:
-                names = getattr(statement, "targets", [statement])
-                found |= {
-                    name: question for name in map(_name_of, names) if name is not None
-                }
-    return found
-
-
-def _name_of(node: ast.AST) -> str | None:
-    return getattr(node, "name", getattr(node, "id", None))
 
 
 def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:
@@ -436,40 +175,34 @@ def write(solution: NotebookNode, name: str, root: Path) -> None:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.epilog = "Reads solutions/*.ipynb; writes exercises/*.ipynb and lib/grading/references/*.py."
-    parser.add_argument(
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument(
         "--check",
         action="store_true",
         help="write nothing; fail when something differs",
     )
+    action.add_argument(
+        "--table",
+        action="store_true",
+        help="write nothing; print which wrong answer meets which feedback, and fail when one is not named",
+    )
 
 
 def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
-    """Write the exercises or check them; 1 when a solution has problems or something differs, 2 without solutions."""
-    sources = {path.name for path in (root / "solutions").glob("*.ipynb")}
+    """Write the exercises, check them, or print the table; 1 when something is amiss, 2 without solutions."""
+    sources = sorted((root / "solutions").glob("*.ipynb"))
     if not sources:
         print(
             f"no notebook found in {root / 'solutions'}: run this from a clone of the course"
         )
         return 2
-    found = [
-        f"exercises/{path.name} has no source in solutions/"
-        for path in sorted((root / "exercises").glob("*.ipynb"))
-        if path.name not in sources
+    if arguments.table:
+        from lib.grading.table import print_table  # it imports the exercises themselves
+
+        return print_table([path.stem for path in sources], root)
+    found = _orphans(root) + [
+        fault for path in sources for fault in _build(path, root, check=arguments.check)
     ]
-    for path in sorted((root / "solutions").glob("*.ipynb")):
-        solution = nbformat.read(path, as_version=4)
-        faults = problems(solution)
-        found += [f"solutions/{path.name}, {fault}" for fault in faults]
-        if faults:
-            continue
-        if arguments.check:
-            found += differences(solution, path.stem, root)
-        else:
-            try:
-                write(solution, path.stem, root)
-                print(f"exercises/{path.name} written")
-            except RUN_FAILURES as error:
-                found += [f"exercises/{path.name} does not run:", *failure_lines(error)]
     for line in found:
         print(line)
     if arguments.check:
@@ -479,3 +212,26 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
             else f"{len(sources)} of {len(sources)} exercises follow from solutions/."
         )
     return 1 if found else 0
+
+
+def _orphans(root: Path) -> list[str]:
+    return [
+        f"exercises/{path.name} has no source in solutions/"
+        for path in sorted((root / "exercises").glob("*.ipynb"))
+        if not (root / "solutions" / path.name).exists()
+    ]
+
+
+def _build(path: Path, root: Path, *, check: bool) -> list[str]:
+    """Write, or check, what follows from one solution; what is wrong, with the place."""
+    solution = nbformat.read(path, as_version=4)
+    if faults := problems(solution):
+        return [f"solutions/{path.name}, {fault}" for fault in faults]
+    if check:
+        return differences(solution, path.stem, root)
+    try:
+        write(solution, path.stem, root)
+    except RUN_FAILURES as error:
+        return [f"exercises/{path.name} does not run:", *failure_lines(error)]
+    print(f"exercises/{path.name} written")
+    return []

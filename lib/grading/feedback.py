@@ -40,7 +40,8 @@ def read_headline(text: str) -> tuple[str, str] | None:
 class Finding:
     """Why an answer does not count yet, and where possible a small input that shows it.
 
-    `picture` is HTML that takes the place of `wanted` and `found` on a page.
+    `picture` is HTML that takes the place of `wanted` and `found` on a page; `bug` is the name of the misconception in
+    the zoo of bugs, where it has one.
     """
 
     why: str
@@ -49,6 +50,7 @@ class Finding:
     found: str = ""
     misconception: str = ""
     picture: str = ""
+    bug: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and text of each part that has something to say."""

@@ -11,17 +11,35 @@ from typing import NamedTuple
 
 
 class Mistake(NamedTuple):
-    """A known wrong answer: which answer it replaces, its name, what to tell, and the function itself."""
+    """A known wrong answer: which answer it replaces, its name, what to tell, and the function itself.
+
+    `bug` is the name in `lib.bugs.ZOO` of the bug that it is, where it is one.
+    """
 
     answer: str
     name: str
     explanation: str
     function: Callable
+    bug: str = ""
 
 
-def mistake(answer: str, name: str, explanation: str) -> Callable[[Callable], Mistake]:
+def mistake(
+    answer: str, name: str, explanation: str, *, bug: str = ""
+) -> Callable[[Callable], Mistake]:
     """Decorator: this function is what somebody writes who holds the misconception `name` about `answer`."""
-    return lambda function: Mistake(answer, name, explanation, function)
+    return lambda function: Mistake(answer, name, explanation, function, bug)
+
+
+class Adapter(NamedTuple):
+    """How attention answers a question: `make(attention)` is an answer if `attention(q, k, v)` is causal attention."""
+
+    answer: str
+    make: Callable[[Callable], Callable]
+
+
+def answered_by_attention(answer: str) -> Callable[[Callable], Adapter]:
+    """Decorator: this function makes an answer out of a function (q, k, v), so that bugs of the zoo can be tried."""
+    return lambda make: Adapter(answer, make)
 
 
 def exercise_of(question: str) -> ModuleType:
@@ -43,8 +61,17 @@ def exercise_of(question: str) -> ModuleType:
 
 def mistakes_of(exercise: ModuleType, answer: str) -> list[Mistake]:
     """The known mistakes about one answer, in the order in which they are written."""
+    return _about(answer, Mistake, exercise)
+
+
+def adapters_of(exercise: ModuleType, answer: str) -> list[Adapter]:
+    """The ways to get this answer from attention: one, or none."""
+    return _about(answer, Adapter, exercise)
+
+
+def _about(answer: str, kind: type, exercise: ModuleType) -> list:
     return [
         known
         for known in vars(exercise).values()
-        if isinstance(known, Mistake) and known.answer == answer
+        if isinstance(known, kind) and known.answer == answer
     ]

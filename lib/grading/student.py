@@ -81,7 +81,9 @@ class Student:
             named = self._named(name, arguments, result, by_type=right_values)
         texts = comparison(asked, wanted, found)
         if named:
-            raise Wrong(named.explanation, misconception=named.name, **texts)
+            raise Wrong(
+                named.explanation, misconception=named.name, bug=named.bug, **texts
+            )
         if right_values:
             raise Wrong(
                 f"The numbers are right, but their type is {result.dtype}; it should be {np.dtype(dtype)}.",

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import nbformat
 
-from lib.grading import build
 from lib.grading.checks import CheckFunction, judge
 from lib.grading.feedback import Result
 from lib.grading.known import Mistake
+from lib.grading.solutions import answers_in, checks_in
 
 
 class Trial:
     """The exercise `name`, such as ``01_weighted_values``, of the course in the folder `root`."""
 
-    def __init__(self, name: str, root: Path = build.ROOT):
+    def __init__(self, name: str, root: Path):
         self.number = name[:2]
         self.solution = nbformat.read(root / f"solutions/{name}.ipynb", as_version=4)
         self.references = importlib.import_module(
             f"lib.grading.references.exercise_{self.number}"
         )
-        self.question_of = build.answers_in(self.solution)
+        self.question_of = answers_in(self.solution)
         self.names = self._defined_in_the_solution()
         self.mistakes = [
             known for known in self.names.values() if isinstance(known, Mistake)
@@ -30,22 +30,35 @@ class Trial:
     def _defined_in_the_solution(self) -> dict[str, object]:
         """What the solution's cells define when run as a notebook's, not as part of lib."""
         namespace: dict[str, object] = {"__name__": "a notebook"}
-        left_out = {cell.id for cell, _ in build.checks_in(self.solution)}
+        left_out = {cell.id for cell, _ in checks_in(self.solution)}
         for cell in self.solution.cells:
             if cell.cell_type == "code" and cell.id not in left_out | {"bootstrap"}:
                 exec(cell.source, namespace)
         return namespace
 
     def judged(
-        self, question: str, *, hidden: bool = False, **answers: object
+        self,
+        question: str,
+        *,
+        hidden: bool = False,
+        lib_counts: bool | None = None,
+        **answers: object,
     ) -> Result:
-        """The result of a question's check, with the solution's answers where none are given; shows nothing."""
+        """The result of a question's check, with the solution's answers where none are given; shows nothing.
+
+        `lib_counts`, when given, stands in for what the question says about calls of `lib`.
+        """
+        ours = {} if lib_counts is None else {"lib_counts": lib_counts}
+
+        def unseen(question: str, **settings) -> Callable[[CheckFunction], Result]:
+            return lambda function: judge(function, question, **settings | ours)
+
         source = next(
             cell.source
-            for cell, found in build.checks_in(self.solution)
+            for cell, found in checks_in(self.solution)
             if (found.question, found.hidden) == (question, hidden)
         )
-        namespace = {**self.names, "check": _unseen, **answers}
+        namespace = {**self.names, "check": unseen, **answers}
         exec(source, namespace)
         return next(value for value in namespace.values() if isinstance(value, Result))
 
@@ -54,8 +67,3 @@ class Trial:
         if callable(self.names[known.answer]):
             return known.function
         return known.function(str(self.names["student_id"]))
-
-
-def _unseen(question: str, **settings) -> Callable[[CheckFunction], Result]:
-    """`check` without the display."""
-    return lambda function: judge(function, question, **settings)
