@@ -18,7 +18,7 @@ TABLE = (
     "vertical-align:top;font-family:monospace"
 )
 CELL = "border:1px solid #808080;padding:0.1em 0.5em;text-align:right"
-FILLED = "background:#1b4f8a;color:#1b4f8a"
+FILLED = "background:#3a7bc8;color:#3a7bc8"  # seen on a white and on a dark page
 HATCHED = (
     "background:repeating-linear-gradient(45deg,#80808066 0 2px,transparent 2px 6px);"
     "color:transparent"
