@@ -177,6 +177,10 @@ def for_ever(x):
         (raising(Sudden("now")), "Sudden: now"),
         (raising(Unprintable()), "Unprintable"),
         (for_ever, "RecursionError"),
+        (lambda x: x + np.ones((3, 3)), "`x[:, None]` makes a column"),
+        (lambda x: np.ones((3, 3)) @ x, "Is a `.T` missing?"),
+        (lambda x: 2 * y, "Run the cells above this one first"),  # noqa: F821
+        (lambda: 6, "keep the parameters"),
         (lambda: 6, "takes 0 positional arguments but 1 was given"),
         (lambda x: None, "`double` returned None"),
         (lambda x: "six", "`double` returned a str, not a number"),
@@ -316,6 +320,7 @@ def test_a_number_of_ones_own_follows_the_id(personal):
     assert finding.found == "1"
     _, finding = asked(3, student_id="ana")
     assert (finding.misconception, finding.why) == ("one forgotten", "Add 1.")
+    assert "NaN, which is not a number" in asked(np.nan)[1].why
     assert "should be one number" in asked([1, 2])[1].why
     assert "`mine` is a str" in asked("four")[1].why
     assert asked(...) == ("unsolved", None)

@@ -14,6 +14,15 @@ import numpy as np
 from lib.grading.feedback import Finding
 from lib.tables import is_tensor
 
+# What to say about errors that beginners meet, by a part of their message.
+ADVICE = {
+    "could not be broadcast": "\nNumPy lines shapes up from the right. `x[:, None]` makes a column of a vector.",
+    "mismatch in its core dimension": "\nIn `a @ b`, the last axis of a and the first of b must be equally long. Is a "
+    "`.T` missing?",
+    "is not defined": "\nRun the cells above this one first; or is it a typing error?",
+    "positional argument": "\nThe check calls it as the first line of the task has it: keep the parameters.",
+}
+
 
 class Unsolved(Exception):
     """The learner has not answered yet: the stub is still there."""
@@ -144,7 +153,10 @@ def _faults_in_words(name: str, answer: object):
         ) from None
     except BaseException as error:
         text = traceback.format_exception_only(error)[-1].strip()
-        raise Wrong(f"`{name}` stopped with {text}{_line_of(answer, error)}") from None
+        advice = next((a for part, a in ADVICE.items() if part in text), "")
+        raise Wrong(
+            f"`{name}` stopped with {text}{_line_of(answer, error)}{advice}"
+        ) from None
 
 
 def _line_of(answer: object, error: BaseException) -> str:

@@ -11,6 +11,8 @@ from lib.grading.known import Mistake, mistakes_of
 
 # Two float64 computations of one formula agree far better than this; a mistake does not.
 RELATIVE, ABSOLUTE = 1e-7, 1e-9
+NOT_A_NUMBER = "It holds NaN, which is not a number: look for 0/0, inf − inf or the logarithm of a negative number."
+ANOTHER_NUMBER = "It is another number. Write it as a formula of your own numbers; the hints say how."
 
 
 class Student:
@@ -108,7 +110,7 @@ class Student:
                 why, named = known.explanation, known.name
                 break
         else:
-            why = "It is another number. Write it as a formula of your own numbers, so that Python does the sums."
+            why = NOT_A_NUMBER if np.isnan(found) else ANOTHER_NUMBER
             named = ""
         raise Wrong(why, asked=asked, found=f"{found:.4g}", misconception=named)
 
@@ -172,10 +174,7 @@ def _difference(wanted: np.ndarray, found: np.ndarray) -> str:
         return f"The shape is {found.shape}; it should be {wanted.shape}."
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     if np.isnan(found).any() and not np.isnan(wanted).any():
-        return (
-            "The result holds NaN, which is not a number: look for 0/0, inf − inf or the logarithm "
-            "of a negative number."
-        )
+        return NOT_A_NUMBER
     both_nan = np.isnan(wanted) & np.isnan(found)
     with np.errstate(all="ignore"):
         apart = np.where((wanted == found) | both_nan, 0, np.abs(wanted - found))

@@ -682,6 +682,17 @@ def weights_subtracted(student_id):
 
 @mistake(
     "my_difference",
+    "logarithm of the difference",
+    "You took the logarithm of the difference of the weights. It is the other way round: the difference of the "
+    "logarithms, which is the logarithm of the ratio.",
+)
+def logarithm_of_the_difference(student_id):
+    first, second = weights_of(student_id)
+    return np.log(second - first)
+
+
+@mistake(
+    "my_difference",
     "ratio of the weights",
     "That is the ratio of the weights, e to the power of what is asked. Take its logarithm.",
 )
