@@ -507,7 +507,8 @@ def influence(
     return figure
 
 
-READS, LEAK, LOST, HIDDEN = "reads", "leaks", "should read, does not", "hidden"
+READS, LEAK, LOST = "reads", "leaks", "should read, does not"
+HIDDEN = "silent, as it must be"
 _MARK = {"ls": "", "ms": 9, "mew": 2}
 _INFLUENCE_KEY = {
     READS: Rectangle((0, 0), 1, 1, fc="#1b4f8a"),

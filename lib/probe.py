@@ -18,6 +18,7 @@ A function takes one array, so whatever it needs besides is wrapped:
 ``causality_probe(lambda x: attention(x @ W_Q, x @ W_K, x @ W_V, causal), x)``.
 """
 
+import math
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -129,7 +130,9 @@ class PrefixDifference:
             )
         n = len(self.matrix)
         if not self.leaks:
-            return f"Each of the {n} prefixes gave the same outputs as the whole sequence."
+            return (
+                f"Each of the {n} prefixes gave the same outputs as the whole sequence."
+            )
         i, j = max(self.leaks, key=lambda pair: self.matrix[pair])
         return (
             f"Output {i} is another one when the sequence ends after token {j} ({_amount(self.matrix[i, j])}): it "
@@ -239,7 +242,9 @@ class _Tokens:
         self.axis = x.ndim - (1 if self.ids else 2)
         if self.axis < 0:
             wanted = (
-                "(..., tokens) of ids" if self.ids else "(..., tokens, features) of floats"
+                "(..., tokens) of ids"
+                if self.ids
+                else "(..., tokens, features) of floats"
             )
             raise ValueError(f"x: expected shape {wanted}, got {tuple(x.shape)}")
         self.n = x.shape[self.axis]
@@ -265,7 +270,9 @@ class _Tokens:
             return self.x
         draw = np.random.default_rng([seed, 1])
         if self.ids:
-            return _like(draw.integers(self.vocabulary, size=tuple(self.x.shape)), self.x)
+            return _like(
+                draw.integers(self.vocabulary, size=tuple(self.x.shape)), self.x
+            )
         noise = self.spread * draw.normal(size=tuple(self.x.shape))
         return _like(_numpy(self.x) + noise, self.x)
 
@@ -304,7 +311,8 @@ class _Tokens:
 
     def by_token(self, outputs: np.ndarray) -> np.ndarray:
         """(n, …) with everything that belongs to one token in one row."""
-        return np.moveaxis(outputs, self.axis, 0).reshape(outputs.shape[self.axis], -1)
+        rows = np.moveaxis(outputs, self.axis, 0)
+        return rows.reshape(len(rows), math.prod(rows.shape[1:]))
 
     def any_nan(self, outputs: np.ndarray) -> np.ndarray:
         """(n,): is there a NaN in the output of each token?"""
@@ -329,11 +337,13 @@ class _Call:
         axis = self.tokens.axis
         if tuple(outputs.shape[: axis + 1]) != tuple(x.shape[: axis + 1]):
             raise ValueError(
-                f"f: expected an output that has the {x.shape[axis]} tokens of x on axis {axis}, too, that is, of shape "
+                f"f: expected an output that has the {x.shape[axis]} tokens of x on axis {axis}, too, so of shape "
                 f"{(*x.shape[: axis + 1], '...')}, got {tuple(outputs.shape)}; put its tokens there with a wrapper"
             )
         if self.tolerance is None:
-            dtypes = (str(a.dtype).removeprefix("torch.") for a in (self.tokens.x, outputs))
+            dtypes = (
+                str(a.dtype).removeprefix("torch.") for a in (self.tokens.x, outputs)
+            )
             self.tolerance = max(TOLERANCE.get(name, 0.0) for name in dtypes)
         return _numpy(outputs)
 
@@ -365,7 +375,8 @@ def _left_as_it_was(f: Callable, module: Any) -> Iterator[tuple[Any, tuple[str, 
     ]
     states = random.getstate(), np.random.get_state()
     torch_state = torch.get_rng_state() if torch else None
-    cuda_states = torch.cuda.get_rng_state_all() if torch else []
+    on_cuda = torch is not None and torch.cuda.is_initialized()
+    cuda_states = torch.cuda.get_rng_state_all() if on_cuda else []
     try:
         yield module, ("",) if module is None else ("train", "eval")
     finally:
@@ -373,6 +384,7 @@ def _left_as_it_was(f: Callable, module: Any) -> Iterator[tuple[Any, tuple[str, 
         np.random.set_state(states[1])
         if torch:
             torch.set_rng_state(torch_state)
+        if on_cuda:
             torch.cuda.set_rng_state_all(cuda_states)
         for part, mode, held, content in zip(
             parts, training, buffers, contents, strict=True
@@ -389,7 +401,10 @@ def _seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     if torch := sys.modules.get("torch"):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        # Before CUDA is in use, torch would only put the request on a list that grows with every call.
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
 
 
 def _kind(x: Any) -> str:

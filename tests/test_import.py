@@ -6,7 +6,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["lib", "lib.masks", "lib.numpy_attention"])
+@pytest.mark.parametrize(
+    "module", ["lib", "lib.masks", "lib.numpy_attention", "lib.probe"]
+)
 def test_import_is_light(module):
     program = f"import sys, {module}; print(sorted({{'torch', 'matplotlib', '{module}'}} & set(sys.modules)))"
     result = subprocess.run(
