@@ -1,0 +1,225 @@
+"""What an exhibit of the zoo is: a bug, the setting in which it lives, and its verdict."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from lib.masks import Mask, causal
+from lib.probe import Influence, causality_probe, prefix_probe
+
+# The example on which every exhibit is shown: six tokens with four features.
+N, D = 6, 4
+X = np.random.default_rng(4).normal(size=(N, D))
+W_Q, W_K, W_V = np.random.default_rng(5).normal(size=(3, D, D))
+
+# What a verdict is made of.
+VERDICTS = {
+    "leaks": "an output moves with a token that comes later, or with the answer itself",
+    "strays": "an output moves with a token that is hidden from it for another reason",
+    "loses": "an output no longer moves with a token that it should read",
+    "distorts": "the same tokens are read, and the numbers are wrong",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """A place where masks are used: what a function is given there, and what it should do.
+
+    `signature`: how it is called; `right`: a correct function; `mask`: what may have influence; `future`:
+    which pairs would be a look ahead; `run(f, x, values)`: calls f for a text x (n, d), with `values` in the
+    place of its values unless they are None.
+    """
+
+    name: str
+    signature: str
+    right: Callable
+    run: Callable[[Callable, np.ndarray, np.ndarray | None], np.ndarray]
+    mask: Mask = causal
+    future: Mask = ~causal
+    has_values: bool = True
+    x: Any = None
+
+    @cached_property
+    def text(self) -> np.ndarray:
+        """The text on which the setting is shown, (n, d)."""
+        return X if self.x is None else self.x
+
+    def layer(self, f: Callable) -> Callable[[np.ndarray], np.ndarray]:
+        """`f` in this setting as a function of the text alone, as a probe takes it."""
+
+        def layer(x):
+            with np.errstate(all="ignore"):  # bugs overflow and divide by zero
+                return self.run(f, x, None)
+
+        return layer
+
+    def weights(self, f: Callable) -> np.ndarray | None:
+        """(n, n): what `f` multiplies each value by, read off values that are the unit vectors."""
+        if not self.has_values:
+            return None
+        with np.errstate(all="ignore"):
+            return self.run(f, self.text, np.eye(len(self.text)))
+
+    def probe(self, f: Callable) -> Influence:
+        """Which output of `f` moves with which token, against this setting's mask."""
+        return causality_probe(self.layer(f), self.text, mask=self.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Bug:
+    """One exhibit: a function with a masking bug, and what is known about it.
+
+    `tell_tale` says what gives it away; `passes(setting, f)` is the test that does: True for the correct function
+    of the setting, False for the bug. `thread`: a public place where it happened, or None.
+    """
+
+    function: Callable
+    setting: Setting
+    tell_tale: str
+    passes: Callable[[Setting, Callable], bool]
+    chapter: str
+    thread: str | None
+
+    @property
+    def slug(self) -> str:
+        """Its name in code: stable, so that others may refer to it."""
+        return self.function.__name__
+
+    @property
+    def title(self) -> str:
+        """Its name in words."""
+        return self.slug.replace("_", " ").capitalize()
+
+    @property
+    def story(self) -> str:
+        """How one comes to write it."""
+        return " ".join(inspect.cleandoc(self.function.__doc__).split())
+
+    @cached_property
+    def code(self) -> str:
+        """The function as it is written, without decorator and story."""
+        source = textwrap.dedent(inspect.getsource(self.function))
+        definition = ast.parse(source).body[0]
+        first, body = definition.lineno, definition.body[1].lineno
+        lines = source.splitlines()
+        return "\n".join(
+            [*lines[first - 1 : definition.body[0].lineno - 1], *lines[body - 1 :]]
+        )
+
+    @cached_property
+    def influence(self) -> Influence:
+        """Which output of the bug moves with which token."""
+        return self.setting.probe(self.function)
+
+    @cached_property
+    def pairs(self) -> dict[str, np.ndarray]:
+        """Which pairs (i, j) leak, stray and are lost: for each word an array (n, n)."""
+        moves = self.influence.matrix > 0
+        forbidden = moves & ~self.influence.allowed
+        ahead = self.setting.future.dense(len(moves))
+        wanted = self.setting.probe(self.setting.right).matrix > 0
+        return {
+            "leaks": forbidden & ahead,
+            "strays": forbidden & ~ahead,
+            "loses": wanted & ~moves,
+        }
+
+    @cached_property
+    def verdict(self) -> tuple[str, ...]:
+        """What it does, by the probe: some of the words of `VERDICTS`."""
+        words = tuple(word for word, pairs in self.pairs.items() if pairs.any())
+        return words or (("distorts",) if self.differs else ())
+
+    @property
+    def differs(self) -> bool:
+        """Whether the bug gives other numbers than the correct function, on the text or on a prefix of it."""
+        bug, right = (
+            self.setting.layer(f) for f in (self.function, self.setting.right)
+        )
+        x = self.setting.text
+        if not np.allclose(bug(x), right(x), equal_nan=True):
+            return True
+        return not prefix_probe(bug, x).causal
+
+    def picture(self):
+        """What moves with what, as it should be and as it is, with alternative text."""
+        from lib import figures
+
+        functions = {"as it should be": self.setting.right, "the bug": self.function}
+        axis = "token j"
+        if self.passes.__name__ == "prefixes_agree":  # nothing to see in one length
+            axis = "last token j of the prefix"
+            panels = [self._prefix_panel(title, f) for title, f in functions.items()]
+        else:
+            panels = [self._panel(title, f) for title, f in functions.items()]
+        figure = figures.influence(panels, rows="output i", columns=axis)
+        return figures.show(figure, alt=f"{self.title}. {self._what_to_see()}")
+
+    def _panel(self, title: str, f: Callable):
+        from lib.figures import Panel
+
+        found = self.setting.probe(f)
+        lost = self.pairs["loses"] if f is self.function else None
+        weights = self.setting.weights(f)
+        return Panel(title, found.matrix > 0, found.allowed, lost, weights)
+
+    def _prefix_panel(self, title: str, f: Callable):
+        from lib.figures import Panel
+
+        found = prefix_probe(self.setting.layer(f), self.setting.text)
+        return Panel(title, found.matrix > 0, found.allowed)
+
+    def _what_to_see(self) -> str:
+        """The right panel in words."""
+        signs = {"leaks": "a cross ahead", "strays": "a cross", "loses": "a ring"}
+        rows = {
+            word: ", ".join(
+                f"{i} at {' '.join(map(str, np.flatnonzero(row)))}"
+                for i, row in enumerate(self.pairs[word])
+                if row.any()
+            )
+            for word in signs
+        }
+        told = [f"{signs[word]} in output {rows[word]}" for word in signs if rows[word]]
+        if told:
+            return "In the right panel, and not in the left: " + "; ".join(told) + "."
+        if self.passes.__name__ == "prefixes_agree":
+            return str(
+                prefix_probe(self.setting.layer(self.function), self.setting.text)
+            )
+        broken = np.isnan(self.setting.layer(self.function)(self.setting.text)).any(
+            axis=1
+        )
+        return f"In the right panel outputs {' '.join(map(str, np.flatnonzero(broken)))} are NaN."
+
+
+_ENTERED: list[Bug] = []
+
+
+def bug(
+    setting: Setting,
+    *,
+    tell_tale: str,
+    passes: Callable[[Setting, Callable], bool],
+    chapter: str,
+    thread: str | None = None,
+) -> Callable:
+    """Enter the decorated function, whose docstring is its story, into the zoo."""
+
+    def enter(function: Callable) -> Callable:
+        _ENTERED.append(Bug(function, setting, tell_tale, passes, chapter, thread))
+        return function
+
+    return enter
+
+
+def exhibits(group: ModuleType) -> list[Bug]:
+    """The bugs that a module of the zoo holds, in its order."""
+    return [bug for bug in _ENTERED if bug.function.__module__ == group.__name__]
