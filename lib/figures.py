@@ -490,7 +490,7 @@ def influence(
     """
     n = len(panels[0].moves)
     size = max(2.3, 0.34 * n)
-    figure = _figure(0.35 + size * len(panels), size + 0.75)
+    figure = _figure(0.35 + size * len(panels), size + 1.1)
     seen = []
     for axes, panel in zip(
         np.ravel(figure.subplots(1, len(panels))), panels, strict=True
@@ -507,8 +507,8 @@ def influence(
     return figure
 
 
-READS, LEAK, LOST = "reads", "leaks", "should read, does not"
-HIDDEN = "silent, as it must be"
+READS, LEAK = "reads", "reads, and must not"
+LOST, HIDDEN = "should read, and does not", "must not read"
 _MARK = {"ls": "", "ms": 9, "mew": 2}
 _INFLUENCE_KEY = {
     READS: Rectangle((0, 0), 1, 1, fc="#1b4f8a"),
@@ -554,8 +554,10 @@ def _influence_cells(axes: Axes, panel: Panel) -> set[str]:
 
 
 def _influence_kind(panel: Panel, i: int, j: int) -> str:
-    if panel.moves[i, j]:
-        return READS if panel.allowed[i, j] else LEAK
+    if panel.moves[i, j] and not panel.allowed[i, j]:
+        return LEAK
     if panel.lost is not None and panel.lost[i, j]:
         return LOST
+    if panel.moves[i, j]:
+        return READS
     return "" if panel.allowed[i, j] else HIDDEN

@@ -23,7 +23,7 @@ W_Q, W_K, W_V = np.random.default_rng(5).normal(size=(3, D, D))
 VERDICTS = {
     "leaks": "an output moves with a token that comes later, or with the answer itself",
     "strays": "an output moves with a token that is hidden from it for another reason",
-    "loses": "an output no longer moves with a token that it should read",
+    "loses": "an output no longer reads a token that it should read",
     "distorts": "the same tokens are read, and the numbers are wrong",
 }
 
@@ -95,7 +95,7 @@ class Bug:
     @property
     def title(self) -> str:
         """Its name in words."""
-        return self.slug.replace("_", " ").capitalize()
+        return self.slug.replace("_", " ").capitalize().replace("Nan ", "NaN ")
 
     @property
     def story(self) -> str:
@@ -124,12 +124,21 @@ class Bug:
         moves = self.influence.matrix > 0
         forbidden = moves & ~self.influence.allowed
         ahead = self.setting.future.dense(len(moves))
-        wanted = self.setting.probe(self.setting.right).matrix > 0
         return {
             "leaks": forbidden & ahead,
             "strays": forbidden & ~ahead,
-            "loses": wanted & ~moves,
+            "loses": self._lost(moves),
         }
+
+    def _lost(self, moves: np.ndarray) -> np.ndarray:
+        """Where the correct function moves, or has a weight, and the bug has none."""
+        lost = (self.setting.probe(self.setting.right).matrix > 0) & ~moves
+        if self.setting.has_values:
+            weights, wanted = (
+                self.setting.weights(f) for f in (self.function, self.setting.right)
+            )
+            lost |= (weights == 0) & (wanted != 0)
+        return lost
 
     @cached_property
     def verdict(self) -> tuple[str, ...]:
@@ -178,18 +187,21 @@ class Bug:
 
     def _what_to_see(self) -> str:
         """The right panel in words."""
-        signs = {"leaks": "a cross ahead", "strays": "a cross", "loses": "a ring"}
-        rows = {
-            word: ", ".join(
-                f"{i} at {' '.join(map(str, np.flatnonzero(row)))}"
+        signs = {
+            "leaks": "leaks, drawn as crosses",
+            "strays": "hidden tokens that are read, drawn as crosses",
+            "loses": "tokens that are no longer read, drawn as rings",
+        }
+        told = []
+        for word, sign in signs.items():
+            rows = [
+                f"output {i} with {' '.join(map(str, np.flatnonzero(row)))}"
                 for i, row in enumerate(self.pairs[word])
                 if row.any()
-            )
-            for word in signs
-        }
-        told = [f"{signs[word]} in output {rows[word]}" for word in signs if rows[word]]
+            ]
+            told += [f"{sign}: {', '.join(rows)}"] if rows else []
         if told:
-            return "In the right panel, and not in the left: " + "; ".join(told) + "."
+            return f"The right panel has {'; '.join(told)}. The left panel has none."
         if self.passes.__name__ == "prefixes_agree":
             return str(
                 prefix_probe(self.setting.layer(self.function), self.setting.text)

@@ -47,7 +47,7 @@ def looks_one_ahead(q, k, v):
 
 @bug(
     CAUSAL,
-    tell_tale="The first output is zero, or NaN with a plain softmax, and no output moves with its own token.",
+    tell_tale="The first output is zero, or NaN with a plain softmax. The weights on the diagonal are zero.",
     passes=all_that_may_be_read_is_read,
     chapter='Chapter 2, "1 The future is in the room"',
     thread="https://github.com/pbloem/former/issues/10",
