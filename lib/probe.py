@@ -5,7 +5,7 @@
 >>> from lib.numpy_attention import attention
 >>> x = np.random.default_rng(0).normal(size=(6, 4))
 >>> print(causality_probe(lambda x: attention(x, x, x, causal), x))
-No output moved when only an input that it must not read was changed (15 pairs, 6 changes of each input).
+No output moved with an input that it must not read (15 pairs, 6 changes each).
 >>> probe = causality_probe(lambda x: attention(x, x, x), x)  # the mask is forgotten
 >>> probe.causal, len(probe.leaks), (0, 5) in probe.leaks
 (False, 15, True)
@@ -75,20 +75,16 @@ class Influence:
         forbidden = int((~self.allowed).sum())
         if not self.leaks:
             return (
-                f"No output moved when only an input that it must not read was changed "
-                f"({forbidden} pairs, {self.changes} changes of each input)."
+                f"No output moved with an input that it must not read "
+                f"({forbidden} pairs, {self.changes} changes each)."
             )
         i, j = max(self.leaks, key=lambda pair: self.matrix[pair])
+        which = "later" if j > i else "hidden"
         where = [mode for mode, matrix in self.modes.items() if matrix[i, j] > 0]
         mode = f" in {where[0]} mode" if len(where) < len(self.modes) else ""
-        why = (
-            f"which comes later in the sequence than {i}"
-            if j > i
-            else "which it must not read"
-        )
         return (
-            f"Output {i} moves when input {j} changes{mode} ({_amount(self.matrix[i, j])}), {why}; "
-            f"{len(self.leaks)} of {forbidden} forbidden pairs leak."
+            f"Output {i} moves when the {which} input {j} changes{mode} ({_amount(self.matrix[i, j])}); "
+            f"{len(self.leaks)} of {forbidden} pairs leak."
         )
 
     def figure(self):
@@ -135,8 +131,8 @@ class PrefixDifference:
             )
         i, j = max(self.leaks, key=lambda pair: self.matrix[pair])
         return (
-            f"Output {i} is another one when the sequence ends after token {j} ({_amount(self.matrix[i, j])}): it "
-            f"depends on how long the sequence is, or on what follows."
+            f"Output {i} is another one when the sequence ends after token {j} "
+            f"({_amount(self.matrix[i, j])})."
         )
 
     def figure(self):

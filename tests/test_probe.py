@@ -408,7 +408,7 @@ def test_what_may_have_influence_can_be_any_mask():
     read_all = lambda x: numpy_attention.attention(x, x, x, causal)  # noqa: E731
     found = causality_probe(read_all, x, mask=banded)
     assert found.leaks == [(2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (4, 2)]
-    assert "must not read" in str(found)
+    assert "the hidden input" in str(found)
     as_array = causality_probe(read_all, x, mask=banded.dense(N))
     assert as_array.leaks == found.leaks
 
@@ -461,7 +461,9 @@ def test_the_prefix_probe_finds_what_depends_on_the_length(f):
     assert all(j >= i for i, j in found.leaks)
     i, j = found.leaks[0]
     assert not np.allclose(f(x[: j + 1])[i], f(x)[i])
-    assert "how long the sequence is" in str(found)
+    assert (
+        f"ends after token {found.leaks[0][1]} " in str(found) or len(found.leaks) > 1
+    )
 
 
 def test_the_prefix_probe_finds_a_cache_that_is_off_by_one():
@@ -572,8 +574,10 @@ def test_the_result_does_not_depend_on_the_callers_random_numbers():
 def test_the_sentence_names_the_pair_the_amount_and_the_share():
     found = causality_probe(lambda x: x + 2 * x[::-1], np.array([[0.0], [1.0], [3.0]]))
     assert found.leaks == [(0, 2)]
-    assert str(found).startswith("Output 0 moves when input 2 changes (by up to ")
-    assert str(found).endswith("1 of 3 forbidden pairs leak.")
+    assert str(found).startswith(
+        "Output 0 moves when the later input 2 changes (by up to "
+    )
+    assert str(found).endswith("; 1 of 3 pairs leak.")
     amount = float(str(found).split("by up to ")[1].split(")")[0])
     assert amount == pytest.approx(found.matrix[0, 2], rel=0.01)
 

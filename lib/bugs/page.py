@@ -142,7 +142,7 @@ def render(root: Path) -> str:
             tokens=" or ".join(map(str, sorted(tokens))),
             verdicts=verdicts,
         ),
-        _table(),
+        _overview(),
     ]
     for group in GROUPS:
         parts.append(_group(group))
@@ -150,15 +150,16 @@ def render(root: Path) -> str:
     return "\n".join(parts)
 
 
-def _table() -> str:
+def _overview() -> str:
     count = Counter(word for bug in ZOO.values() for word in bug.verdict)
     total = ", ".join(f"{number} {word.rstrip('s')}" for word, number in count.items())
-    lines = ["| group | exhibit | verdict |", "|---|---|---|"]
+    lines = []
     for group in GROUPS:
-        for number, bug in enumerate(exhibits(group)):
-            name = _heading(group) if number == 0 else ""
-            link = f"[{bug.title}](#{bug.title.replace(' ', '-')})"
-            lines.append(f"| {name} | {link} | {', '.join(bug.verdict)} |")
+        names = (
+            f"[{bug.title}](#{bug.title.replace(' ', '-')}) ({', '.join(bug.verdict)})"
+            for bug in exhibits(group)
+        )
+        lines.append(f"- **{_heading(group)}.** {' · '.join(names)}")
     return "\n".join([*lines, "", f"Some do more than one thing: {total}.", ""])
 
 
