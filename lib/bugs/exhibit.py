@@ -102,16 +102,15 @@ class Bug:
         """How one comes to write it."""
         return " ".join(inspect.cleandoc(self.function.__doc__).split())
 
-    @cached_property
+    @property
     def code(self) -> str:
         """The function as it is written, without decorator and story."""
-        source = textwrap.dedent(inspect.getsource(self.function))
-        definition = ast.parse(source).body[0]
-        first, body = definition.lineno, definition.body[1].lineno
-        lines = source.splitlines()
-        return "\n".join(
-            [*lines[first - 1 : definition.body[0].lineno - 1], *lines[body - 1 :]]
-        )
+        return source(self.function)
+
+    @property
+    def right(self) -> str:
+        """The correct function of its setting, as it is written."""
+        return source(self.setting.right)
 
     @cached_property
     def influence(self) -> Influence:
@@ -210,6 +209,17 @@ class Bug:
             axis=1
         )
         return f"In the right panel outputs {' '.join(map(str, np.flatnonzero(broken)))} are NaN."
+
+
+def source(function: Callable) -> str:
+    """How a function is written, without decorators, docstring and marks for the linter."""
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    definition = ast.parse("\n".join(lines)).body[0]
+    first, *rest = definition.body
+    told = ast.get_docstring(definition) is not None
+    head = lines[definition.lineno - 1 : first.lineno - 1]
+    body = lines[(rest[0] if told else first).lineno - 1 :]
+    return "\n".join(line.split("  # noqa")[0] for line in [*head, *body])
 
 
 _ENTERED: list[Bug] = []

@@ -173,28 +173,34 @@ def _group(group: ModuleType) -> str:
 
 
 def _exhibit(bug: Bug, root: Path) -> str:
-    found = {word: int(pairs.sum()) for word, pairs in bug.pairs.items()}
-    counts = [
-        f"{word} ({_pairs(found[word])})" if word in found else word
-        for word in bug.verdict
-    ]
+    name = bug.setting.name[0].upper() + bug.setting.name[1:]
     facts = [
-        f"**Setting.** {bug.setting.name[0].upper()}{bug.setting.name[1:]}: `{bug.setting.signature}`.",
-        f"**Verdict.** It {' and '.join(counts)}.",
+        f"**Verdict.** It {_verdict(bug)}.",
         f"**What gives it away.** {bug.tell_tale}",
     ]
     if bug.thread:
         facts.append(f"**Seen in** [{_name(bug.thread)}]({bug.thread}).")
     if link := _chapter(bug.chapter, root):
         facts.append(f"**Read on** in {link}.")
-    return "\n".join(
+    return "\n\n".join(
         [
-            f"### {bug.title}\n",
-            f"{bug.story}\n",
-            f"```python\n{bug.code}\n```\n",
-            f'```{{code-cell}} python\n:tags: [remove-input]\nZOO["{bug.slug}"].picture()\n```\n',
-            *(f"{fact}\n" for fact in facts),
+            f"### {bug.title}",
+            bug.story,
+            f"*{name}*, `{bug.setting.signature}`:",
+            f"```python\n{bug.code}\n```",
+            f'```{{code-cell}} python\n:tags: [remove-input]\nZOO["{bug.slug}"].picture()\n```',
+            *facts,
+            f"<details><summary>As it should be</summary>\n\n```python\n{bug.right}\n```\n\n</details>\n",
         ]
+    )
+
+
+def _verdict(bug: Bug) -> str:
+    """The verdict in words, with the number of pairs, such as 'leaks (5 pairs)'."""
+    if bug.verdict == ("distorts",):
+        return f"distorts: {VERDICTS['distorts']}"
+    return " and ".join(
+        f"{word} ({_pairs(int(bug.pairs[word].sum()))})" for word in bug.verdict
     )
 
 

@@ -36,27 +36,44 @@ CAUSAL = Setting(
 LOUD = replace(CAUSAL, name="causal attention, large scores", x=60 * X)
 
 WINDOW = 3
+
+
+def sliding_attention(q, k, v):
+    return attention(q, k, v, causal & window(WINDOW))
+
+
 SLIDING = replace(
     CAUSAL,
     name=f"causal attention, window of {WINDOW}",
-    right=lambda q, k, v: attention(q, k, v, causal & window(WINDOW)),
+    right=sliding_attention,
     mask=causal & window(WINDOW),
 )
 
 # A text padded on the left: its first two tokens are filler, and their queries may read nothing.
 FILLER = 2
 LEFT_PADDED = causal & ~prefix(FILLER)
+
+
+def left_padded_attention(q, k, v):
+    return attention(q, k, v, LEFT_PADDED)
+
+
 EMPTY_ROWS = replace(
     CAUSAL,
     name=f"causal attention, {FILLER} tokens of padding on the left",
-    right=lambda q, k, v: attention(q, k, v, LEFT_PADDED),
+    right=left_padded_attention,
     mask=LEFT_PADDED,
 )
+
+
+def masked_always(q, k, v, training):
+    return attention(q, k, v, causal)
+
 
 IN_USE = Setting(
     "causal attention, in use",
     "f(q, k, v, training)",
-    lambda q, k, v, training: attention(q, k, v, causal),
+    masked_always,
     lambda f, x, values: f(*projected(x, values), training=False),
 )
 
@@ -68,17 +85,22 @@ NEVER = ~full  # a bidirectional encoder has no future to hide
 # Each output moves with its own token, if only because that token asks the question.
 TEXT_OR_ITSELF = padding(LENGTH) | window(1)
 
+
+def padded_attention(q, k, v, length):
+    return attention(q, k, v, padding(length))
+
+
 PADDED = Setting(
     f"an encoder, {LENGTH} tokens and padding on the right",
     "f(q, k, v, length)",
-    lambda q, k, v, length: attention(q, k, v, padding(length)),
+    padded_attention,
     lambda f, x, values: f(*projected(x, values), length=LENGTH),
     mask=TEXT_OR_ITSELF,
     future=NEVER,
 )
 
 
-def heads_right(q, k, v, lengths, heads):
+def padding_for_each_head(q, k, v, lengths, heads):
     return attention(q, k, v, padding(np.repeat(lengths, heads)))
 
 
@@ -94,17 +116,23 @@ def run_with_heads(f, x, values):
 HEADS = Setting(
     f"an encoder, two texts of {LENGTH} and {N} tokens, two heads",
     "f(q, k, v, lengths, heads)",
-    heads_right,
+    padding_for_each_head,
     run_with_heads,
     mask=TEXT_OR_ITSELF,
     future=NEVER,
 )
 
 IDS = [0, 0, 0, 1, 1, 1]
+
+
+def document_by_document(q, k, v, ids):
+    return attention(q, k, v, causal & document(ids))
+
+
 PACKED = Setting(
     "two documents in one row",
     "f(q, k, v, ids)",
-    lambda q, k, v, ids: attention(q, k, v, causal & document(ids)),
+    document_by_document,
     lambda f, x, values: f(*projected(x, values), ids=IDS),
     mask=causal & document(IDS),
 )
@@ -161,7 +189,7 @@ PREFILL = Setting(
 BRANCHES = [0, 0, 1, 1, 2, 2]
 
 
-def branch_right(q, k, v, cache):
+def branch_from_a_copy(q, k, v, cache):
     cache = cache + [(k, v)]  # noqa: RUF005 (the bug next door is one character away)
     keys, values = map(np.concatenate, zip(*cache, strict=True))
     return attention(q, keys, values, causal), cache
@@ -179,7 +207,7 @@ def go_on_twice(f, x, values):
 BRANCHING = Setting(
     "one prompt, two continuations",
     "f(q, k, v, cache)",
-    branch_right,
+    branch_from_a_copy,
     go_on_twice,
     mask=causal & (prefix(2) | document(BRANCHES)),
 )
@@ -252,7 +280,7 @@ def with_positions(x):
 POSITIONS = of_the_text("positions", with_positions)
 
 
-def two_layers_right(x):
+def a_mask_for_each_library(x):
     hidden = attention(x, x, x, causal)
     return library_with_true_for_blocked(hidden, hidden, hidden, ~causal.dense(len(x)))
 
@@ -262,7 +290,7 @@ def library_with_true_for_blocked(q, k, v, blocked):
     return attention(q, k, v, ~blocked)
 
 
-TWO_LIBRARIES = of_the_text("two layers from two libraries", two_layers_right)
+TWO_LIBRARIES = of_the_text("two layers from two libraries", a_mask_for_each_library)
 
 # What predicts token t must not have read token t.
 STRICTLY_BEFORE = Mask(lambda i, j: j < i)
