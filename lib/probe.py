@@ -156,8 +156,9 @@ def causality_probe(
 
     `f`: a function of one NumPy array or one tensor, or an `nn.Module`. `x`: floats (..., tokens, features) or
     token ids (..., tokens). The output has its tokens on the same axis as `x`, and any axes after it. `mask`
-    says which influence is allowed. A module, or the `module` that `f` uses, is tried in train and in eval
-    mode. Its modes and buffers, the random numbers of Python, NumPy and PyTorch, and `x` are left as they were.
+    says which influence is allowed. A module, or the `module` that `f` uses, is tried with all its parts in
+    train mode, and in eval mode. Its modes and buffers, the random numbers of Python, NumPy and PyTorch, and
+    `x` are left as they were.
 
     Each token is moved by `scales` times the spread of `x`, in random directions, once for each of `seeds`:
     around `x` itself for the first seed, around other random inputs for the rest. Ids become other ids below
@@ -168,6 +169,13 @@ def causality_probe(
     """
     tokens = _Tokens(x, vocabulary)
     tokens.check_vocabulary()
+    if poison:
+        tokens.check_floats()
+    if len(seeds) == 0 or len(scales) == 0 or min(scales) <= 0:
+        raise ValueError(
+            f"scales and seeds: expected at least one of each, and scales above 0, or nothing is tried; "
+            f"got scales={scales!r}, seeds={seeds!r}"
+        )
     allowed = allowed_pairs(mask, tokens.n, tokens.n, (tokens.n, tokens.n))
     modes, reads, repeatable = {}, None, True
     with _left_as_it_was(f, module) as (module, names):
@@ -176,8 +184,8 @@ def causality_probe(
                 module.train(mode == "train")
             call = _Call(f, tokens, tolerance)
             modes[mode] = np.zeros((tokens.n, tokens.n))
-            for seed in seeds:
-                base = tokens.base(seed, is_first=seed == seeds[0])
+            for number, seed in enumerate(seeds):
+                base = tokens.base(seed) if number else x
                 before = call(base)
                 repeatable &= not call.moved(before, call(base)).any()
                 for j in range(tokens.n):
@@ -245,12 +253,13 @@ class _Tokens:
             raise ValueError(f"x: expected shape {wanted}, got {tuple(x.shape)}")
         self.n = x.shape[self.axis]
         values = _numpy(x)
-        if not self.ids:
-            self.spread = float(values.std()) if values.size else 0.0
-            self.spread = self.spread or 1.0
-            return
-        largest = int(values.max(initial=-1))
-        self.vocabulary = largest + 1 if vocabulary is None else vocabulary
+        if self.ids:
+            largest = int(values.max(initial=-1))
+            self.vocabulary = largest + 1 if vocabulary is None else vocabulary
+        elif not np.isfinite(values).all():
+            raise ValueError("x: expected finite numbers, got NaN or ∞ among them")
+        else:
+            self.spread = float(values.std() if values.size else 0) or 1.0
 
     def check_vocabulary(self) -> None:
         """There must be another id for each token to change to."""
@@ -260,10 +269,13 @@ class _Tokens:
                 f"{self.vocabulary}; give vocabulary=, the number of ids that the function knows"
             )
 
-    def base(self, seed: int, is_first: bool) -> Any:
-        """The input around which tokens are changed: `x`, then random inputs of its size."""
-        if is_first:
-            return self.x
+    def check_floats(self) -> None:
+        """Only floats can be NaN."""
+        if self.ids:
+            raise TypeError("poison: ids cannot be NaN; leave it out")
+
+    def base(self, seed: int) -> Any:
+        """Another input, random and of the size of `x`, around which tokens are changed."""
         draw = np.random.default_rng([seed, 1])
         if self.ids:
             return _like(
@@ -291,8 +303,6 @@ class _Tokens:
 
     def poisoned(self, j: int) -> Any:
         """`x` with NaN in token `j`."""
-        if self.ids:
-            raise TypeError("poison: ids cannot be NaN; leave it out")
         values = _numpy(self.x).copy()
         values[self.at(j)] = np.nan
         return _like(values, self.x)

@@ -301,6 +301,24 @@ def test_a_small_leak_counts_and_rounding_does_not():
     assert not leaks(1e-7, np.float32)
 
 
+@pytest.mark.parametrize("wanted", ["small", "large"])
+def test_a_leak_that_only_small_or_only_large_changes_show_is_found(wanted):
+    usual = np.roll(random_input(), -1, axis=0)
+
+    def gated(x):
+        change = np.roll(x, -1, axis=0) - usual
+        is_small = np.abs(change) < 0.5
+        return x + np.where(is_small == (wanted == "small"), change, 0)
+
+    found = causality_probe(gated, random_input(), seeds=(0,))
+    assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_a_row_that_is_nan_whatever_comes_is_no_leak():
+    f = lambda x: np.where(np.arange(N)[:, None] == 0, np.nan, x)  # noqa: E731
+    assert causality_probe(f, random_input()).causal
+
+
 def test_a_leak_that_hides_at_a_special_input_is_found_at_another():
     # All queries are zero at x = 0, and then the denominator does not move.
     still = np.zeros((N, D))
@@ -411,8 +429,11 @@ def test_dropout_is_not_accused_and_own_random_numbers_are_reported():
     assert causality_probe(lambda x: x * np.random.random(), random_input()).causal
     assert causality_probe(lambda x: x * random.random(), random_input()).causal
     own = np.random.default_rng(0)
-    noisy = causality_probe(lambda x: x + own.normal(), random_input())
+    last = np.arange(N)[:, None] == N - 1  # it may read everything, so this is no leak
+    noisy = causality_probe(lambda x: x + last * own.normal(), random_input())
     assert not noisy.repeatable
+    assert not noisy.leaks
+    assert not noisy.causal
     assert not prefix_probe(lambda x: x + np.random.random(), random_input()).repeatable
 
 
@@ -628,6 +649,10 @@ def test_the_picture_marks_each_leak_and_says_which():
         (lambda: causality_probe(lambda x: x.mean(dim=0), torch.zeros(3, 2)), ValueError, r"axis 0.*got \(2,\)"),
         (lambda: causality_probe(lambda x: x, np.zeros(3, int)), ValueError, "vocabulary: expected at least 2 ids"),
         (lambda: causality_probe(lambda x: x, random_input(), mask=np.ones((2, 2), bool)), ValueError, "mask: "),
+        (lambda: causality_probe(lambda x: x, np.array([[np.nan]])), ValueError, "x: expected finite numbers"),
+        (lambda: causality_probe(lambda x: x, random_input(), seeds=()), ValueError, "seeds: expected at least one"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=[]), ValueError, "scales and seeds"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=[1, 0]), ValueError, "scales above 0"),
         (lambda: prefix_probe(lambda x: x[:2], random_input()), ValueError, "has the 5 tokens of x on axis 0"),
     ],
 )  # fmt: skip
