@@ -597,6 +597,15 @@ def test_a_function_that_writes_into_its_input_does_not_reach_the_callers():
     assert np.array_equal(x, random_input())
 
 
+def test_a_function_may_differentiate_by_its_input():
+    x = torch.tensor(random_input()).requires_grad_()
+    slope = causality_probe(
+        lambda x: torch.autograd.grad((x.cumsum(0) ** 2).sum(), x)[0], x
+    )
+    # The slope at i sums over the outputs from i on, which read what comes later.
+    assert len(slope.leaks) == N * (N - 1) // 2
+
+
 def test_the_result_does_not_depend_on_the_callers_random_numbers():
     results = []
     for seed in (1, 2):

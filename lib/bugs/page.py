@@ -61,9 +61,9 @@ more weight.
 So a good picture has no crosses and no rings. In the one above, every query reads its future, and nothing else.
 
 Above the picture stands the code. In it `attention(q, k, v, mask)` and `softmax` are the package's, and correct; \
-`scores(q, k)` are the dot products over $\\sqrt{{d}}$; `causal`, `window`, `padding` and their like are masks in which \
-True means *may attend*. The setting, in italics, says what the function is given. Below the picture you can unfold how \
-it should be.
+`scores(q, k)` are the dot products over $\\sqrt{{d}}$; `causal`, `window`, `padding` and their like are masks in \
+which True means *may attend*. The setting, in italics, says what the function is given. Below the picture you can \
+unfold how it should be.
 
 The verdict says what the probe found, in these words:
 
