@@ -279,7 +279,7 @@ def test_the_picture_shows_the_verdict(bug):
     assert not left.lines
     assert picture.alt.startswith(f"{bug.title}. ")
     assert len(picture.alt.split()) > 8
-    if bug.passes is tell_tales.prefixes_agree:
+    if bug.setting.by_prefix:
         assert crosses
         return
     forbidden = bug.pairs["leaks"] | bug.pairs["strays"]

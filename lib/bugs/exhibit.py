@@ -4,15 +4,19 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from lib.masks import Mask, causal
-from lib.probe import Influence, causality_probe, prefix_probe
+from lib.probe import (
+    Influence,
+    PrefixDifference,
+    causality_probe,
+    prefix_probe,
+)
 
 # The example on which every exhibit is shown: six tokens with four features.
 N, D = 6, 4
@@ -33,8 +37,9 @@ class Setting:
     """A place where masks are used: what a function is given there, and what it should do.
 
     `signature`: how it is called; `right`: a correct function; `mask`: what may have influence; `future`:
-    which pairs would be a look ahead; `run(f, x, values)`: calls f for a text x (n, d), with `values` in the
-    place of its values unless they are None.
+    which pairs would be a look ahead; `run(f, x, values)`: calls f for a text x (n, d); where the setting
+    `has_values`, those given replace its own. `text`: what it is shown on. `by_prefix`: it is shown by cutting that
+    text, since in one length nothing can be seen.
     """
 
     name: str
@@ -44,12 +49,8 @@ class Setting:
     mask: Mask = causal
     future: Mask = ~causal
     has_values: bool = True
-    x: Any = None
-
-    @cached_property
-    def text(self) -> np.ndarray:
-        """The text on which the setting is shown, (n, d)."""
-        return X if self.x is None else self.x
+    by_prefix: bool = False
+    text: np.ndarray = field(default_factory=lambda: X)
 
     def layer(self, f: Callable) -> Callable[[np.ndarray], np.ndarray]:
         """`f` in this setting as a function of the text alone, as a probe takes it."""
@@ -70,6 +71,10 @@ class Setting:
     def probe(self, f: Callable) -> Influence:
         """Which output of `f` moves with which token, against this setting's mask."""
         return causality_probe(self.layer(f), self.text, mask=self.mask)
+
+    def prefixes(self, f: Callable) -> PrefixDifference:
+        """Whether what `f` gives a token changes when the text goes on."""
+        return prefix_probe(self.layer(f), self.text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,35 +159,30 @@ class Bug:
         x = self.setting.text
         if not np.allclose(bug(x), right(x), equal_nan=True):
             return True
-        return not prefix_probe(bug, x).causal
+        return not self.setting.prefixes(self.function).causal
 
     def picture(self):
         """What moves with what, as it should be and as it is, with alternative text."""
         from lib import figures
 
-        functions = {"as it should be": self.setting.right, "the bug": self.function}
-        axis = "token j"
-        if self.passes.__name__ == "prefixes_agree":  # nothing to see in one length
-            axis = "last token j of the prefix"
-            panels = [self._prefix_panel(title, f) for title, f in functions.items()]
-        else:
-            panels = [self._panel(title, f) for title, f in functions.items()]
-        figure = figures.influence(panels, rows="output i", columns=axis)
+        last = "last token j of the prefix" if self.setting.by_prefix else "token j"
+        panels = [
+            self._panel("as it should be", self.setting.right),
+            self._panel("the bug", self.function, self.pairs["loses"]),
+        ]
+        figure = figures.influence(panels, rows="output i", columns=last)
         return figures.show(figure, alt=f"{self.title}. {self._what_to_see()}")
 
-    def _panel(self, title: str, f: Callable):
+    def _panel(self, title: str, f: Callable, lost: np.ndarray | None = None):
         from lib.figures import Panel
 
-        found = self.setting.probe(f)
-        lost = self.pairs["loses"] if f is self.function else None
+        found = (
+            self.setting.prefixes(f)
+            if self.setting.by_prefix
+            else self.setting.probe(f)
+        )
         weights = self.setting.weights(f)
         return Panel(title, found.matrix > 0, found.allowed, lost, weights)
-
-    def _prefix_panel(self, title: str, f: Callable):
-        from lib.figures import Panel
-
-        found = prefix_probe(self.setting.layer(f), self.setting.text)
-        return Panel(title, found.matrix > 0, found.allowed)
 
     def _what_to_see(self) -> str:
         """The right panel in words."""
@@ -201,14 +201,18 @@ class Bug:
             told += [f"{sign}: {', '.join(rows)}"] if rows else []
         if told:
             return f"The right panel has {'; '.join(told)}. The left panel has none."
-        if self.passes.__name__ == "prefixes_agree":
-            return str(
-                prefix_probe(self.setting.layer(self.function), self.setting.text)
-            )
-        broken = np.isnan(self.setting.layer(self.function)(self.setting.text)).any(
-            axis=1
+        if self.setting.by_prefix:
+            return str(self.setting.prefixes(self.function))
+        right, wrong = (
+            self.setting.layer(f)(self.setting.text)
+            for f in (self.setting.right, self.function)
         )
-        return f"In the right panel outputs {' '.join(map(str, np.flatnonzero(broken)))} are NaN."
+        rows = ~np.isclose(right, wrong, equal_nan=True).all(axis=1)
+        numbers = "NaN" if np.isnan(wrong[rows]).all() else "other numbers"
+        return (
+            f"Both panels have the same cells, and in the right one output "
+            f"{' '.join(map(str, np.flatnonzero(rows)))} holds {numbers}."
+        )
 
 
 def source(function: Callable) -> str:

@@ -33,7 +33,7 @@ CAUSAL = Setting(
     lambda f, x, values: f(*projected(x, values)),
 )
 # The same with scores of several thousands.
-LOUD = replace(CAUSAL, name="causal attention, large scores", x=60 * X)
+LOUD = replace(CAUSAL, name="causal attention, large scores", text=60 * X)
 
 WINDOW = 3
 
@@ -277,7 +277,7 @@ def with_positions(x):
     return x + np.arange(len(x))[:, None]
 
 
-POSITIONS = of_the_text("positions", with_positions)
+POSITIONS = of_the_text("positions", with_positions, by_prefix=True)
 
 
 def a_mask_for_each_library(x):

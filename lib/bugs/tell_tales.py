@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from lib.bugs.exhibit import Setting
-from lib.probe import prefix_probe
 
 
 def nothing_hidden_is_read(setting: Setting, f: Callable) -> bool:
@@ -47,4 +46,4 @@ def pieces_give_the_whole(setting: Setting, f: Callable) -> bool:
 
 def prefixes_agree(setting: Setting, f: Callable) -> bool:
     """What a token gets does not change when the text goes on."""
-    return prefix_probe(setting.layer(f), setting.text).causal
+    return setting.prefixes(f).causal
