@@ -182,6 +182,13 @@ def test_the_leaks_are_as_many_as_can_be_counted_by_hand():
     assert leaking_pairs("no_mask_with_a_cache") == 4 * 3 // 2 + 1
 
 
+def test_what_is_lost_is_what_has_no_weight():
+    own = ZOO["own_position_left_out"].pairs["loses"]
+    assert np.array_equal(own, np.eye(exhibit.N, dtype=bool))
+    narrow = ZOO["window_one_too_narrow"].pairs["loses"]
+    assert np.array_equal(np.argwhere(narrow), [[2, 0], [3, 1], [4, 2], [5, 3]])
+
+
 def test_some_bugs_are_the_same_numbers_under_two_names():
     q, k, v = settings.projected(exhibit.X, None)
     multiplied, zeroed = (

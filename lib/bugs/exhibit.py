@@ -210,8 +210,8 @@ class Bug:
         rows = ~np.isclose(right, wrong, equal_nan=True).all(axis=1)
         numbers = "NaN" if np.isnan(wrong[rows]).all() else "other numbers"
         return (
-            f"Both panels have the same cells, and in the right one output "
-            f"{' '.join(map(str, np.flatnonzero(rows)))} holds {numbers}."
+            f"Both panels have the same cells, but in the right one rows "
+            f"{' '.join(map(str, np.flatnonzero(rows)))} hold {numbers}."
         )
 
 
