@@ -27,6 +27,10 @@ COMMANDS = {
         "lib.ledger",
         "write the map of the documents from book/ledger.yml, or check it",
     ),
+    "zoo": (
+        "lib.bugs.page",
+        "write the page Bug zoo from lib/bugs, or check it",
+    ),
 }
 
 
