@@ -174,6 +174,7 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
             r"^COLAB = .*",
             f'COLAB = "{address.colab("")}"',
         ),
+        ("lib/grading/links.py", r"^BOOK = .*", f'BOOK = "{address.book}"'),
         (
             ".github/workflows/book.yml",
             r"^    branches: .*",

@@ -78,6 +78,36 @@ def test_a_known_mistake_is_named(exercise):
     assert finding.misconception == "division"
 
 
+TWICE = """
+@check("90.1", points=2)
+def doubles(student):
+    student.same("double", np.array([2.0, 2.0]))
+    student.same("double", X)
+"""
+
+
+def test_of_two_mistakes_that_agree_the_one_is_named_that_explains_all_answers(
+    exercise,
+):
+    """2 + 3 and 2² + 1 are the same."""
+    exercise.plus = mistake("double", "plus three", "You added.")(lambda x: x + 3)
+    exercise.up = mistake("double", "one too many", "Square.")(lambda x: x**2 + 1)
+    names = {"np": np}
+    assert (
+        run_cell(TWICE, double=lambda x: x + 3, **names).misconception == "plus three"
+    )
+    square = run_cell(TWICE, double=lambda x: x**2 + 1, **names)
+    assert square.misconception == "one too many"
+    assert square.finding.asked == "double(x=[2, 2])", "the smallest counterexample"
+
+    def fails_on_others(x):
+        return x + 3 if (x == 2).all() else x[7]
+
+    assert (
+        run_cell(TWICE, double=fails_on_others, **names).misconception == "plus three"
+    )
+
+
 def truth_asked_for(student):
     student.same("positive", X, dtype=bool)
 

@@ -66,8 +66,9 @@ def judge(
         title = f"Exercise {question.split('.')[0]:0>2}"
         return Result(question, "broken", 0, title, (0, 0), Finding(str(error)))
     answers = Answers(function.__globals__)
-    student = Student(answers, exercise, lib_counts=lib_counts)
-    status, finding = verdict(_with_trusted_names(function, exercise), student)
+    function = _with_trusted_names(function, exercise)
+    student = Student(answers, exercise, lib_counts=lib_counts, check=function)
+    status, finding = verdict(function, student)
     if status != "solved":
         _solved.pop(question, None)
     elif not hidden:

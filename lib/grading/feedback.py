@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lib.grading.links import bug_address
+
 HEADLINES = {
     "solved": "✔ Solved",
     "unsolved": "○ Not solved yet",
@@ -142,7 +144,15 @@ class Result:
             if label == "Wanted" and picture:
                 yield "Compare", picture
             elif not (label == "Found" and picture):
-                yield label, _marked_up(f"`{text}`" if label in NUMBERS else text)
+                shown = _marked_up(f"`{text}`" if label in NUMBERS else text)
+                yield label, shown + (self._zoo() if label == "Misconception" else "")
+
+    def _zoo(self) -> str:
+        """A link to the misconception in the zoo of bugs, where it has a place there."""
+        if not self.finding.bug:
+            return ""
+        address = html.escape(bug_address(self.finding.bug))
+        return f' · <a href="{address}" target="_blank">see it in the bug zoo</a>'
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/plain": repr(self), "text/html": self._repr_html_()}

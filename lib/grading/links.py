@@ -2,8 +2,9 @@
 
 import sys
 
-# Written by `python -m lib repository` from _config.yml.
+# Both are written by `python -m lib repository` from _config.yml.
 COLAB = "https://colab.research.google.com/github/OWNER/masking-the-future/blob/main/"
+BOOK = "https://owner.github.io/masking-the-future/"
 
 
 def on_colab() -> bool:
@@ -16,3 +17,8 @@ def chapter_address(chapter: str, section: str) -> str:
     if on_colab():
         return f"{COLAB}notebooks/{chapter}.ipynb"
     return f"../notebooks/{chapter}.ipynb#{section.replace(' ', '-')}"
+
+
+def bug_address(slug: str) -> str:
+    """Where the published book shows this bug of the zoo."""
+    return f"{BOOK}book/bug_zoo.html#{slug.replace('_', '-')}"

@@ -1,12 +1,13 @@
 """What a check may ask of the learner: results and values, compared with the reference and with known mistakes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import ModuleType
 
 import numpy as np
 
 from lib.grading import pictures
-from lib.grading.answers import Answers, Wrong
+from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.known import Mistake, mistakes_of
 
 # Two float64 computations of one formula agree far better than this; a mistake does not.
@@ -19,11 +20,17 @@ class Student:
     """What a check sees of the learner: the answers, and the sentences that say what is wrong with them."""
 
     def __init__(
-        self, answers: Answers, exercise: ModuleType, *, lib_counts: bool = True
+        self,
+        answers: Answers,
+        exercise: ModuleType,
+        *,
+        lib_counts: bool = True,
+        check: "Callable[[Student], None] | None" = None,
     ):
         self._answers = answers
         self._exercise = exercise
         self._lib_counts = lib_counts
+        self._check = check
 
     @property
     def id(self) -> str:
@@ -117,13 +124,42 @@ class Student:
     def _named(
         self, name: str, arguments: tuple, result: np.ndarray, *, by_type: bool
     ) -> Mistake | None:
-        """The first known mistake that gives this result; with `by_type` it must be of the same type as well."""
-        for known in mistakes_of(self._exercise, name):
-            mistaken = np.asarray(known.function(*arguments))
-            same_type = result.dtype == mistaken.dtype
-            if agree(result, mistaken) and (same_type or not by_type):
-                return known
-        return None
+        """The known mistake that gives this result; with `by_type` it must be of the same type as well.
+
+        Where several do, the first that explains the other answers too: those to all that this check asks.
+        """
+        candidates = [
+            known
+            for known in mistakes_of(self._exercise, name)
+            if _explains(known, arguments, result, by_type=by_type)
+        ]
+        if not by_type:
+            from lib.grading.zoo import zoo_mistakes  # seldom needed; it loads much
+
+            candidates += [
+                bug
+                for bug in zoo_mistakes(self._exercise, name)
+                if _explains(bug, arguments, result, by_type=False)
+            ]
+        if len(candidates) < 2 or self._check is None:
+            return candidates[0] if candidates else None
+        others = list(self._answers_to(name, asked_by(self._check, self, name)))
+        fitting = (
+            known
+            for known in candidates
+            if all(_explains(known, *other, by_type=False) for other in others)
+        )
+        return next(fitting, candidates[0])
+
+    def _answers_to(
+        self, name: str, inputs: list[tuple]
+    ) -> Iterator[tuple[tuple, np.ndarray]]:
+        """Arguments and results of the learner's function, up to the first arguments on which it fails."""
+        for arguments in inputs:
+            try:
+                yield arguments, self._answers.call(name, arguments)
+            except (Wrong, Unsolved):
+                return
 
     def expect(
         self,
@@ -144,6 +180,46 @@ class Student:
                 found=found,
                 misconception=misconception,
             )
+
+
+class _Listing(Student):
+    """Lists what a check asks, and judges nothing."""
+
+    def __init__(self, student: Student):
+        super().__init__(student._answers, student._exercise)
+        self.asked: list[tuple[str, tuple]] = []
+
+    def same(self, name: str, *arguments, **_) -> None:
+        self.asked.append((name, arguments))
+
+    def same_number(self, *_, **__) -> None:
+        pass
+
+    def expect(self, *_, **__) -> None:
+        pass
+
+
+def asked_by(
+    check: Callable[[Student], None], student: Student, name: str
+) -> list[tuple]:
+    """The arguments of every comparison of the answer `name` that a check makes, in its order."""
+    listing = _Listing(student)
+    with suppress(Exception):  # an answer fails; what was asked until then is enough
+        check(listing)
+    return [arguments for asked, arguments in listing.asked if asked == name]
+
+
+def _explains(
+    known: Mistake, arguments: tuple, result: np.ndarray, *, by_type: bool
+) -> bool:
+    """Whether the mistake gives this result; a bug of the zoo may be made for other shapes."""
+    try:
+        with np.errstate(all="ignore"):
+            mistaken = np.asarray(known.function(*arguments))
+    except ValueError:
+        return False
+    same_type = result.dtype == mistaken.dtype
+    return agree(result, mistaken) and (same_type or not by_type)
 
 
 def agree(one: np.ndarray, other: np.ndarray) -> bool:

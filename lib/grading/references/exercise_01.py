@@ -8,7 +8,7 @@ Generated from solutions/01_weighted_values.ipynb by `python -m lib exercises`; 
 import numpy as np
 
 from lib.examples import S
-from lib.grading.known import mistake
+from lib.grading.known import answered_by_attention, mistake
 from lib.grading.personal import own_numbers
 from lib.masks import causal
 from lib.numpy_attention import attention, softmax
@@ -225,6 +225,11 @@ def query_weights(i, q, k):
     return weights
 
 
+@answered_by_attention("query_weights")
+def query_weights_of(attend):
+    return lambda i, q, k: attend(q, k, np.eye(len(k)))[i]
+
+
 def scores_of(i, q, k):
     return k @ q[i] / np.sqrt(q.shape[1])
 
@@ -239,6 +244,7 @@ def softmax_of(scores):
     "sum over all keys",
     "The future weights are 0, but the denominator still runs over all keys, so your weights sum to less than 1 and "
     "they change when a future key changes. Sum over j ≤ i only.",
+    bug="masked_after_the_softmax",
 )
 def sum_over_all_keys(i, q, k):
     return softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)
@@ -248,6 +254,7 @@ def sum_over_all_keys(i, q, k):
     "query_weights",
     "reads the future",
     "This is a softmax over all keys: keys after position i have weight too. Only keys j ≤ i may be read.",
+    bug="mask_thrown_away",
 )
 def reads_the_future(i, q, k):
     return softmax_of(scores_of(i, q, k))
@@ -257,6 +264,7 @@ def reads_the_future(i, q, k):
     "query_weights",
     "scores set to zero",
     "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. Leave those keys out.",
+    bug="zeroed_scores",
 )
 def scores_set_to_zero(i, q, k):
     return softmax_of(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0))
@@ -311,6 +319,7 @@ def divided_by_d_k(i, q, k):
     "query_weights",
     "own position left out",
     "Your query does not read its own key: you used j < i. It may read j ≤ i, or the first query has nothing to read.",
+    bug="own_position_left_out",
 )
 def own_position_left_out(i, q, k):
     before = np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf)
@@ -333,6 +342,7 @@ def overflow(i, q, k):
     "largest score of all keys subtracted",
     "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 "
     "is NaN. Take the largest over j ≤ i.",
+    bug="renormalised_after_the_softmax",
 )
 def largest_of_all_subtracted(i, q, k):
     scores = scores_of(i, q, k)
@@ -371,10 +381,16 @@ def prefix_means(values):
     return np.cumsum(values, axis=0) / counts
 
 
+@answered_by_attention("prefix_means")
+def prefix_means_of(attend):
+    return lambda values: attend(*np.zeros((2, len(values), 1)), values * 1.0)
+
+
 @mistake(
     "prefix_means",
     "mean of everything",
     "Every row is the mean of all values, later ones too. Row i may average the rows 0 … i only.",
+    bug="mask_thrown_away",
 )
 def mean_of_everything(values):
     return np.broadcast_to(values.mean(axis=0), values.shape)
@@ -384,6 +400,7 @@ def mean_of_everything(values):
     "prefix_means",
     "own position left out",
     "Row i averages the rows before i and leaves out row i itself. A query reads its own position too.",
+    bug="own_position_left_out",
 )
 def means_before(values):
     counts = np.maximum(np.arange(len(values)), 1)[:, None]
@@ -442,6 +459,7 @@ def count_off_by_one(values):
     "prefix_means",
     "reads the future",
     "Row i averages the rows i … n − 1: the present and the future. Turn it around: the rows 0 … i.",
+    bug="transposed_mask",
 )
 def suffix_means(values):
     return prefix_means(values[::-1])[::-1]
@@ -485,6 +503,11 @@ def fixed_attention(q, k, v):
 breaking_input = (np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]))
 
 
+@answered_by_attention("fixed_attention")
+def fixed_attention_of(attend):
+    return attend
+
+
 def causal_or_not(q, k, v, cut=lambda scores: scores, axis=1, scale=True):
     scores = cut(q @ k.T / (np.sqrt(q.shape[1]) if scale else 1))
     weights = np.exp(scores)
@@ -501,6 +524,7 @@ def allowed_or(blocked, allowed):
     "fixed_attention",
     "bug still there",
     "This gives the same as the suspect. Look at a row of its weights: what do they add up to, and why?",
+    bug="masked_after_the_softmax",
 )
 def bug_still_there(q, k, v):
     return suspect_attention(q, k, v)
@@ -510,6 +534,7 @@ def bug_still_there(q, k, v):
     "fixed_attention",
     "mask removed",
     "Now the weights sum to 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.",
+    bug="mask_thrown_away",
 )
 def mask_removed(q, k, v):
     return causal_or_not(q, k, v)
@@ -519,6 +544,7 @@ def mask_removed(q, k, v):
     "fixed_attention",
     "scores set to zero",
     "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. The blocked scores must be −∞.",
+    bug="zeroed_scores",
 )
 def blocked_scores_zero(q, k, v):
     return causal_or_not(q, k, v, allowed_or(0.0, np.tril))
@@ -543,6 +569,7 @@ def zero_taken_for_forbidden(q, k, v):
     "fixed_attention",
     "normalised over queries",
     "You normalise over the queries: the columns sum to 1. Every query has its own weights, so the rows must sum to 1.",
+    bug="softmax_over_the_queries",
 )
 def normalised_over_queries(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), axis=0)
@@ -552,6 +579,7 @@ def normalised_over_queries(q, k, v):
     "fixed_attention",
     "mask turned around",
     "Your mask is turned around: a query reads itself and the future. Rows are queries, columns are keys: keep j ≤ i.",
+    bug="transposed_mask",
 )
 def mask_turned_around(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.triu))
@@ -561,6 +589,7 @@ def mask_turned_around(q, k, v):
     "fixed_attention",
     "own position left out",
     "The diagonal is blocked too, so no query reads itself and the first one reads nothing. Keep j ≤ i, not j < i.",
+    bug="own_position_left_out",
 )
 def diagonal_blocked(q, k, v):
     return np.nan_to_num(
