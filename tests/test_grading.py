@@ -31,6 +31,7 @@ def exercise(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(checks, "_solved", {})
+    monkeypatch.setattr(checks, "_latest", {})
     return module
 
 
@@ -441,8 +442,11 @@ def test_a_hidden_check_can_only_take_points_away(exercise):
         return np.minimum(2 * x, 100)
 
     assert run_cell(HIDDEN, double=lambda x: 2 * x).progress == (0, 5)
+    assert checks.results() == {}
     assert run_cell(CELL, double=up_to_a_hundred).progress == (2, 5)
+    assert checks.results() == {"90.1": "solved"}
     assert run_cell(HIDDEN, double=up_to_a_hundred).progress == (0, 5)
+    assert checks.results() == {"90.1": "wrong"}
 
 
 def test_rely_on_gives_the_reference_until_the_question_is_solved(exercise, capsys):

@@ -58,6 +58,18 @@ def test_a_bug_that_is_harmless_somewhere_is_rejected_elsewhere(rows):
     assert rejected >= {bug.slug for bug in bugs_of_causal_attention()}
 
 
+def test_two_bugs_that_are_one_and_the_same_in_a_question_are_told_so(rows):
+    """A score times 0 is a score of 0; only a question about the mask itself could tell them apart."""
+    told = {
+        row.known.bug: row.feedback
+        for row in rows
+        if (row.question, row.source) == ("2.2", "zoo")
+    }
+    assert told["zeroed_scores"] == "scores set to zero"
+    assert told["multiplicative_mask"] == "scores set to zero (here the same)"
+    assert told["top_left_with_a_cache"] == "right here"
+
+
 def test_mistakes_name_bugs_that_exist():
     named = {known.bug for trial in TRIALS for known in trial.mistakes} - {""}
     assert len(named) >= 10
