@@ -103,6 +103,25 @@ def test_a_learner_who_errs_in_every_way_still_reaches_the_end():
     assert "Did you rename it to `share`?" in text
 
 
+# --- 1.6: a number of one's own ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("student_id", ["", "Rosa", 20417])
+@pytest.mark.parametrize(
+    "own",
+    [
+        lambda w: np.log(w[1]) - np.log(w[0]),
+        lambda w: float(-np.log(w[0] / w[1])),
+        lambda w: round(np.log(w[1] / w[0]), 2),
+        lambda w: np.array(np.diff(np.log(w))).item(),
+    ],
+)
+def test_the_own_difference_may_be_computed_in_any_way(student_id, own):
+    weights = TRIAL.names["weights_of"](str(student_id))
+    answers = {"student_id": student_id, "my_difference": own(weights)}
+    assert TRIAL.judged("1.6", **answers).status == "solved"
+
+
 # --- 1.7: a heavy key that does not count ------------------------------------------------------------------------
 
 

@@ -301,6 +301,15 @@ def test_a_learner_who_rebinds_a_name_of_the_check_does_not_break_it(exercise):
     assert run_cell(CELL, **spoiled).status == "solved"
 
 
+def test_what_the_learner_makes_of_floating_point_faults_does_not_matter(exercise):
+    def divides(student):
+        student.expect(bool(np.isinf(np.ones(1) / 0)), "It is infinite.")
+        student.same("double", X)
+
+    with np.errstate(all="raise"):
+        assert judged(exercise, lambda x: 2 * x, question=divides) == ("solved", None)
+
+
 @pytest.mark.parametrize(
     "tensor",
     [

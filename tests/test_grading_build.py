@@ -75,6 +75,7 @@ def solution(**replaced):
             code("mistakes", MISTAKE, "mistakes"),
             code("check", CHECK),
             code("hidden", HIDDEN, "hidden-checks"),
+            code("later", 'rely_on("90.1", "double")'),
         ]
     )
 
@@ -88,6 +89,7 @@ def test_the_learner_gets_stubs_and_neither_notes_nor_hidden_checks():
         "question",
         "answer",
         "check",
+        "later",
     ]
     sources = {cell.id: cell.source for cell in exercise.cells}
     assert (
@@ -221,6 +223,10 @@ def test_a_sound_solution_has_no_problems():
         (
             {"check": CHECK.replace('["Add.", "Or multiply."]', '"Add."')},
             "cell check: the check of 90.1 has 1 hints; expected a list of 2",
+        ),
+        (
+            {"later": 'rely_on("90.1", "twice")'},
+            "cell later: relies on 'twice', which is no answer to question 90.1",
         ),
         (
             {"check": CHECK.replace(', section="1 Doubling"', "")},

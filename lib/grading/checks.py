@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 
+import numpy as np
 from IPython.display import display
 
 from lib.grading.answers import Answers, Unsolved, Wrong
@@ -107,7 +108,8 @@ def _with_trusted_names(function: CheckFunction, exercise: ModuleType) -> CheckF
 def verdict(function: CheckFunction, student: Student) -> tuple[str, Finding | None]:
     """Status and finding of a check function; only the user's own interrupt passes through."""
     try:
-        function(student)
+        with np.errstate(all="ignore"):  # whatever the learner has set
+            function(student)
     except Unsolved:
         return "unsolved", None
     except Wrong as wrong:

@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 
 from lib.grading.solutions import (
     RegionError,
+    answers_in,
     checks_in,
     questions_in,
     replace_regions,
@@ -17,6 +18,7 @@ from lib.grading.solutions import (
     title_cell,
 )
 
+RELIANCE = re.compile(r"rely_on\(\"([^\"]+)\", \"([^\"]+)\"\)")
 TOTAL = re.compile(r"\b(\d+) points\b")
 # What the title cell says of hidden checks, so that one that was lost is missed.
 HIDDEN = re.compile(r"^\*\*Hidden checks\*\*.*?: ([\d., ]+)\.$", re.MULTILINE)
@@ -41,6 +43,7 @@ def problems(solution: NotebookNode) -> list[str]:
         *_problems_of_points(solution),
         *_problems_of_hidden_checks(solution),
         *_problems_of_form(solution),
+        *_problems_of_reliance(solution),
     ]
 
 
@@ -130,6 +133,16 @@ def _problems_of_form(solution: NotebookNode) -> Iterator[str]:
             yield f"cell {cell.id}: the check of {check.question} has {check.hints} hints; expected a list of 2"
         if not check.hidden and not check.section:
             yield f"cell {cell.id}: the check of {check.question} names no section to read again"
+
+
+def _problems_of_reliance(solution: NotebookNode) -> Iterator[str]:
+    """A cell relies on answers that a learner gives."""
+    answers = answers_in(solution)
+    for cell in solution.cells:
+        if cell.cell_type == "code":
+            for question, name in RELIANCE.findall(cell.source):
+                if answers.get(name) != question:
+                    yield f"cell {cell.id}: relies on {name!r}, which is no answer to question {question}"
 
 
 def _sentences(text: str) -> int:
