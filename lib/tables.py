@@ -57,8 +57,7 @@ class Table:
             return self.array
         if positions.device not in self._tensors:
             # new_tensor takes over dtype and device: int64, as FlexAttention may count in int32.
-            values = positions.long().new_tensor(self.array.tolist())
-            values = values.reshape(self.array.shape)
+            values = positions.long().new_tensor(self.array)
             self._tensors[positions.device] = (
                 values.bool() if self.array.dtype == bool else values
             )
