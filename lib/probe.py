@@ -35,7 +35,8 @@ from lib.tables import is_tensor
 # Two results count as equal when they differ by at most this share of the largest number in the output.
 # A correct kernel may add up in another order when a number elsewhere, or the length, changes, and each
 # sum rounds. The share lies far above what that does to a few layers, and far below any leak that could
-# teach a model something. Half precision rounds to 3 (float16) or 2 (bfloat16) decimal digits.
+# teach a model something, but for half precision, which rounds to 3 (float16) or 2 (bfloat16) decimal digits:
+# probe in float32 where you can.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 0.02, "bfloat16": 0.1}
 
 
@@ -157,7 +158,7 @@ def causality_probe(
     `f`: a function of one NumPy array or one tensor, or an `nn.Module`. `x`: floats (..., tokens, features) or
     token ids (..., tokens). The output has its tokens on the same axis as `x`, and any axes after it. `mask`
     says which influence is allowed. A module, or the `module` that `f` uses, is tried with all its parts in
-    train mode, and in eval mode. Its modes and buffers, the random numbers of Python, NumPy and PyTorch, and
+    eval mode, and in train mode. Its modes and buffers, the random numbers of Python, NumPy and PyTorch, and
     `x` are left as they were.
 
     Each token is moved by `scales` times the spread of `x`, in random directions, once for each of `seeds`:
@@ -176,32 +177,42 @@ def causality_probe(
             f"scales and seeds: expected at least one of each, and scales above 0, or nothing is tried; "
             f"got scales={scales!r}, seeds={seeds!r}"
         )
-    allowed = allowed_pairs(mask, tokens.n, tokens.n, (tokens.n, tokens.n))
-    modes, reads, repeatable = {}, None, True
+    pairs = (tokens.n, tokens.n)
+    allowed = np.broadcast_to(allowed_pairs(mask, *pairs, pairs), pairs).copy()
+    modes, reads, repeatable = {}, np.zeros(pairs, dtype=bool), True
     with _left_as_it_was(f, module) as (module, names):
         for mode in names:
             if module is not None:
                 module.train(mode == "train")
             call = _Call(f, tokens, tolerance)
-            modes[mode] = np.zeros((tokens.n, tokens.n))
-            for number, seed in enumerate(seeds):
-                base = tokens.base(seed) if number else x
-                before = call(base)
-                repeatable &= not call.moved(before, call(base)).any()
-                for j in range(tokens.n):
-                    for changed in tokens.changes(base, j, scales, seed):
-                        moved = call.moved(before, call(changed))
-                        modes[mode][:, j] = np.maximum(modes[mode][:, j], moved)
-                # A cache may only now hold something else.
-                repeatable &= not call.moved(before, call(base)).any()
-            if poison:
-                poisoned = [call(tokens.poisoned(j)) for j in range(tokens.n)]
-                reached = np.stack([tokens.any_nan(y) for y in poisoned], axis=1)
-                reads = reached if reads is None else reads | reached
+            modes[mode], same = _changes_of_one_token(call, scales, seeds)
+            repeatable &= same
+            for j in range(tokens.n if poison else 0):
+                reads[:, j] |= tokens.any_nan(call(tokens.poisoned(j)))
     matrix = np.maximum.reduce(list(modes.values()))
-    count = len(seeds) * len(scales)
-    allowed = np.broadcast_to(allowed, matrix.shape).copy()
-    return Influence(matrix, allowed, count, modes, bool(repeatable), reads)
+    changes = len(seeds) * len(scales)
+    return Influence(
+        matrix, allowed, changes, modes, repeatable, reads if poison else None
+    )
+
+
+def _changes_of_one_token(
+    call: "_Call", scales: Sequence[float], seeds: Sequence[int]
+) -> tuple[np.ndarray, bool]:
+    """The largest change of output i by one of token j, (n, n), and whether results could be repeated."""
+    tokens, repeatable = call.tokens, True
+    matrix = np.zeros((tokens.n, tokens.n))
+    for number, seed in enumerate(seeds):
+        base = tokens.base(seed) if number else tokens.x
+        before = call(base)
+        repeatable &= not call.moved(before, call(base)).any()
+        for j in range(tokens.n):
+            for changed in tokens.changes(base, j, scales, seed):
+                moved = call.moved(before, call(changed))
+                matrix[:, j] = np.maximum(matrix[:, j], moved)
+        # A cache may only now hold something else.
+        repeatable &= not call.moved(before, call(base)).any()
+    return matrix, bool(repeatable)
 
 
 def prefix_probe(
@@ -384,7 +395,8 @@ def _left_as_it_was(f: Callable, module: Any) -> Iterator[tuple[Any, tuple[str, 
     on_cuda = torch is not None and torch.cuda.is_initialized()
     cuda_states = torch.cuda.get_rng_state_all() if on_cuda else []
     try:
-        yield module, ("",) if module is None else ("train", "eval")
+        # Eval first: training changes the running statistics that eval mode reads.
+        yield module, ("",) if module is None else ("eval", "train")
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])

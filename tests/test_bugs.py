@@ -297,7 +297,9 @@ def test_the_picture_shows_the_verdict(bug):
 
 
 def test_a_row_of_nan_is_written_as_nan():
-    axes = ZOO["nan_row"].picture().figure.axes[1]
+    picture = ZOO["nan_row"].picture()
+    assert "rows 0 1 hold NaN" in picture.alt
+    axes = picture.figure.axes[1]
     assert [(t.get_text(), t.get_position()[1]) for t in axes.texts] == [
         ("NaN", 0),
         ("NaN", 1),

@@ -213,7 +213,7 @@ def test_token_ids_in_both_modes():
 def test_no_token_and_one_token(n):
     x = random_input(0, (n, D))
     assert causality_probe(lambda x: x, x).causal
-    assert causality_probe(lambda x: x, x).matrix.shape == (n, n)
+    assert causality_probe(lambda x: x, x, poison=True).reads.shape == (n, n)
     assert prefix_probe(lambda x: x, x).causal
 
 
