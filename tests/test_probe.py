@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import flex_attention as flex
 
 from lib import numpy_attention, torch_attention
 from lib.masks import causal, document, offsets, prefix, window
@@ -147,7 +148,7 @@ CORRECT = {
     ),
 }
 KINDS = [(name, dtype) for name, kind in CORRECT.items() for dtype in kind.dtypes]
-CASES = 40
+CASES = 36
 
 
 def case(name, dtype, seed):
@@ -179,6 +180,18 @@ def test_no_correct_function_of_a_prefix_is_accused(name, dtype):
         f, x, _, module = case(name, dtype, seed)
         found = prefix_probe(f, x, module=module)
         assert found.causal, f"case {seed}: {found}"
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("dtype", ALL)
+def test_flex_attention_is_not_accused(dtype):
+    table = flex.create_block_mask(causal, 1, 1, N, N, device="cpu")
+    x = torch.tensor(random_input(0, (1, 2, N, 16))).to(getattr(torch, dtype))
+    found = causality_probe(
+        lambda x: flex.flex_attention(x, x, x, block_mask=table), x, **QUICK
+    )
+    assert found.causal, str(found)
+    assert found.matrix[0, 0] > 0
 
 
 class Decoder(nn.Module):
@@ -324,6 +337,23 @@ def test_a_leak_that_hides_at_a_special_input_is_found_at_another():
     still = np.zeros((N, D))
     assert causality_probe(through_the_denominator, still, seeds=(0,)).causal
     assert not causality_probe(through_the_denominator, still).causal
+
+
+TAKES_ANY_MASK = [kind for kind in KINDS if CORRECT[kind[0]].masks]
+
+
+@pytest.mark.parametrize(("name", "dtype"), TAKES_ANY_MASK)
+def test_one_open_pair_is_found_wherever_it_is(name, dtype):
+    for seed, (i, j) in enumerate(np.argwhere(~causal.dense(N))):
+        opened = causal.dense(N)
+        opened[i, j] = True
+        x = random_input(seed, CORRECT[name].shape)
+        if name == "NumPy":
+            x = x.astype(dtype)
+        else:
+            x, opened = torch.tensor(x).to(getattr(torch, dtype)), torch.tensor(opened)
+        f, _ = CORRECT[name].build(seed, opened, dtype)
+        assert causality_probe(f, x).leaks == [(i, j)]
 
 
 class BatchNormOverTime(nn.Module):
