@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.patheffects import withStroke
+
+from lib.tiles import EMPTY, FULL, PARTIAL, TileMap
 
 
 class Picture:
@@ -419,6 +422,57 @@ def _mask_cells(axes: Axes, allowed: np.ndarray) -> None:
     axes.set(xlim=(-0.5, n_k - 0.5), ylim=(n_q - 0.5, -0.5), aspect="equal")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+TILE_STYLES = {
+    FULL: ("full", {"fc": "#1b4f8a", "ec": "white"}),
+    PARTIAL: ("partial", {"fc": "#9cc3e6", "ec": "#1b4f8a", "hatch": "xxxx"}),
+    EMPTY: ("empty", {"fc": "white", "ec": "#c3ccd8", "hatch": FORBIDDEN}),
+}
+LARGEST_TILE_MAP = 64
+
+
+def tile_map(tiles: TileMap, title: str = "") -> Figure:
+    """A tile map with its legend: full tiles are plain, partial ones cross-hatched, empty ones hatched.
+
+    Raises ValueError for a map with a batch, or of more than 64 rows or columns (Chapter 9, "Tiles").
+    """
+    rows, columns = _drawable(tiles)
+    figure = _figure(4.6, 4.9)
+    axes = figure.add_subplot()
+    for state, (name, style) in TILE_STYLES.items():
+        cells = [Rectangle((c, r), 1, 1) for r, c in np.argwhere(tiles.states == state)]
+        axes.add_collection(PatchCollection(cells, lw=0.8, **style))
+        label = f"{name}: {tiles.count(state)}"
+        axes.add_patch(Rectangle((0, 0), 0, 0, label=label, **style))
+    axes.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
+    axes.set_title(title, fontsize=11, color=INK)
+    axes.set_xlabel(f"tile of {tiles.size} keys", color=INK)
+    axes.set_ylabel(f"tile of {tiles.size} queries", color=INK)
+    axes.locator_params(integer=True, nbins=8)
+    axes.spines[:].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    return figure
+
+
+def tile_map_alt(tiles: TileMap) -> str:
+    """What a drawn tile map shows, in a sentence, for its alternative text."""
+    rows, columns = _drawable(tiles)
+    full, partial, empty = (tiles.count(state) for state in TILE_STYLES)
+    return (
+        f"A map of {rows} × {columns} tiles of {tiles.size} × {tiles.size} pairs: "
+        f"{full} full, {partial} partial, {empty} empty."
+    )
+
+
+def _drawable(tiles: TileMap) -> tuple[int, int]:
+    """The rows and columns of a tile map that is small enough for a picture."""
+    if tiles.states.ndim != 2 or max(tiles.states.shape) > LARGEST_TILE_MAP:
+        raise ValueError(
+            f"tiles: expected one map of at most {LARGEST_TILE_MAP} rows and columns of tiles, got one of shape "
+            f"{tiles.states.shape}; take larger tiles, as mask.tiles(n, size={2 * tiles.size}), or one row of a batch"
+        )
+    return tiles.states.shape
 
 
 def leak_matrix(weights: np.ndarray, allowed: np.ndarray, read_out: str) -> Figure:

@@ -30,6 +30,10 @@ import numpy as np
 
 from lib import arguments, rules
 from lib.tables import Table, is_tensor
+from lib.tiles import TileMap, tile_map
+
+# A mask with more rows or columns than this is shown by tiles.
+LARGEST_DRAWING = 64
 
 
 class Mask:
@@ -108,6 +112,13 @@ class Mask:
         i = np.arange(n_q)[:, None] + self.first_query(n_q, n_k)
         return self.allowed(i, np.arange(n_k)[None, :])
 
+    def tiles(self, n_q: int, n_k: int | None = None, size: int = 128) -> TileMap:
+        """Which tiles of `size` × `size` pairs are EMPTY, PARTIAL or FULL, without building n_q × n_k cells.
+
+        Queries and keys are aligned as in `dense` (Chapter 9; see `lib.tiles`).
+        """
+        return tile_map(self, n_q, n_k, size)
+
     def first_query(self, n_q: int, n_k: int) -> int:
         """The position of query row 0 when `n_q` queries meet `n_k` keys (bottom-right alignment).
 
@@ -134,11 +145,22 @@ class Mask:
         return shifted if shifted.positions else self
 
     def show(self, n_q: int, n_k: int | None = None) -> str:
-        """The mask as lines of ■ (may attend) and ⬚, one line per query."""
+        """The mask as lines of ■ (may attend) and ⬚, one line per query.
+
+        Longer than 64 positions it is drawn as its tile map, with tiles large enough that it fits.
+        """
         if self.batch is not None:
             raise ValueError(
                 f"show: expected a mask without a batch, got one of {self.batch} rows: {self!r}"
             )
+        n_q, n_k = arguments.lengths(n_q, n_k)
+        cells = -(-max(n_q, n_k) // LARGEST_DRAWING)
+        if cells > 1:
+            size = 2 ** (cells - 1).bit_length()
+            key = (
+                f"each sign is {size} × {size} pairs: ■ all may attend, ⬚ none, ▨ some"
+            )
+            return f"{key}\n{self.tiles(n_q, n_k, size).show()}"
         return "\n".join(
             "".join("■" if cell else "⬚" for cell in row)
             for row in self.dense(n_q, n_k)
@@ -263,17 +285,26 @@ class offsets(Mask):
     distances: Iterable[int]
 
     def __post_init__(self):
-        distances = sorted(arguments.integers("offsets", self.distances, at_least=0))
+        distances = arguments.integers("offsets", self.distances, at_least=0)
         if 0 not in distances:
             raise ValueError(
-                f"offsets: expected a set that holds 0, else the first row is empty; got {{{_listed(distances)}}}"
+                f"offsets: expected a set that holds 0, else the first row is empty; "
+                f"got {{{_listed(sorted(distances))}}}"
             )
-        _set(self, distances=tuple(distances))
+        # Distances without a gap between them are one condition: quicker, and a tile whose differences
+        # all lie in S is seen to be full.
+        firsts = sorted(s for s in distances if s - 1 not in distances)
+        lasts = sorted(s for s in distances if s + 1 not in distances)
+        runs = tuple(zip(firsts, lasts, strict=True))
+        _set(self, distances=tuple(sorted(distances)), runs=runs)
 
     def rule(self, i, j):
-        return reduce(
-            lambda one, other: one | other, (i - j == s for s in self.distances)
+        back = i - j
+        in_run = (
+            back == first if first == last else (first <= back) & (back <= last)
+            for first, last in self.runs
         )
+        return reduce(lambda one, other: one | other, in_run)
 
     def __repr__(self):
         return f"offsets({{{_listed(self.distances)}}})"
@@ -367,14 +398,9 @@ class document(Mask):
         _set(self, ids=table, batch=table.rows(2))
 
     def read(self, i, j, b=None):
-        return self._at(i, b) == self._at(j, b)
-
-    def _at(self, positions, b):
-        self.ids.check_range("document", -1, positions)
-        ids = self.ids.like(positions)
-        if self.batch is None:
-            return ids[positions]
-        return ids[:, positions] if b is None else ids[b, positions]
+        self.ids.check_range("document", -1, i)
+        self.ids.check_range("document", -1, j)
+        return self.ids.at(i, b=b) == self.ids.at(j, b=b)
 
 
 @_mask
@@ -422,11 +448,7 @@ class explicit(Mask):
     def read(self, i, j, b=None):
         self.table.check_range("explicit, queries", -2, i, first=self.starts)
         self.table.check_range("explicit, keys", -1, j)
-        i = i - self.starts
-        table = self.table.like(i)
-        if self.batch is None:
-            return table[i, j]
-        return table[:, i, j] if b is None else table[b, i, j]
+        return self.table.at(i - self.starts, j, b=b)
 
 
 # Masks made of masks.
@@ -461,19 +483,34 @@ class Composite(Mask):
 
 @_mask
 class coarse(Composite):
-    """A mask applied to blocks instead of tokens: i // size and j // size take the place of i and j."""
+    """A mask applied to blocks instead of tokens: i // size and j // size take the place of i and j.
+
+    Queries may be grouped by another number, `query_size`: with 1 each query has a row of its own over the
+    blocks of keys (Chapter 8, "Top-k tiles").
+    """
 
     operand: Mask
     size: int
+    query_size: int | None = None
     symbol = "coarse"
 
     def __post_init__(self):
         super().__post_init__()
         size = arguments.integer("size", self.size, at_least=1)
-        _set(self, size=size, starts=self.operand.starts * size)
+        query_size = size
+        if self.query_size is not None:
+            query_size = arguments.integer("query_size", self.query_size, at_least=1)
+        starts = self.operand.starts * query_size
+        _set(self, size=size, query_size=query_size, starts=starts)
 
     def read(self, i, j, b=None):
-        return self.operand.read(i // self.size, j // self.size, b)
+        return self.operand.read(i // self.query_size, j // self.size, b)
+
+    def __repr__(self):
+        by_query = (
+            "" if self.query_size == self.size else f", query_size={self.query_size}"
+        )
+        return f"coarse({self.operand!r}, {self.size}{by_query})"
 
 
 def block_causal(size: int) -> Mask:

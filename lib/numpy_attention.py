@@ -1,4 +1,4 @@
-"""Attention in NumPy, written to be read beside Chapter 1.
+"""Attention in NumPy, written to be read beside Chapters 1 and 9.
 
 Shapes: q is (..., n_q, d), k is (..., n_k, d), v is (..., n_k, d_v); the leading dimensions broadcast.
 A mask is a `lib.masks.Mask`, a boolean array that broadcasts to (..., n_q, n_k), or None (everything is
@@ -6,11 +6,17 @@ allowed). `True` means *may attend*. A row with no allowed key gets weights 0 an
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from lib.masks import Mask, across_heads
+from lib import arguments
+from lib.masks import Mask, across_heads, explicit, full
+from lib.tiles import EMPTY, FULL, PARTIAL
+
+# How many neighbouring tiles `tiled_attention` takes in one go: fewer, larger products of matrices.
+RUN = 8
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -63,13 +69,107 @@ def attention(
     """
     v = _floats("v", v)
     weights = attention_weights(q, k, mask, scale=scale)
-    n_k = weights.shape[-1]
-    if v.ndim < 2 or v.shape[-2] != n_k:
-        raise ValueError(
-            f"v: expected shape (..., n_k={n_k}, d_v), one value for each key, got {v.shape}"
-        )
-    _check_leading("v and the weights", v, weights)
+    _check_values(v, weights.shape)
     return weights @ v
+
+
+def tiled_attention(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    mask: Mask | np.ndarray | None = None,
+    *,
+    tile: int = 64,
+    scale: float | None = None,
+) -> np.ndarray:
+    """`attention` without ever holding all scores: tile by tile, with an online softmax (Chapter 9).
+
+    EMPTY tiles are not read, and FULL ones need no mask, so that a sparse mask costs about what the pairs
+    it allows cost. `tile` is the number of queries, and of keys, of a tile; other arguments and errors
+    are those of `attention` (Rabe & Staats 2021; Dao et al. 2022).
+    """
+    q, k, v = _floats("q", q), _floats("k", k), _floats("v", v)
+    tile = arguments.integer("tile", tile, at_least=1)
+    n_q, n_k = _check_shapes(q, k)
+    leading = np.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    _check_values(v, (*leading, n_q, n_k))
+    mask, batch = _as_mask(mask, (*leading, n_q, n_k))
+    states = _for_all(mask.tiles(n_q, n_k, tile).states)
+    leading = np.broadcast_shapes(leading, v.shape[:-2])
+    output = np.zeros((*leading, n_q, v.shape[-1]), np.result_type(q, k, v))
+
+    q, k, v = _wide(q), _wide(k), _wide(v)
+    scale = score_scale(scale, q.shape[-1])
+    i, j = np.arange(n_q)[:, None] + mask.first_query(n_q, n_k), np.arange(n_k)[None, :]
+
+    def block(row, run):
+        """Scores and values of neighbouring tiles of one row; only PARTIAL tiles ask the mask."""
+        rows = slice(row * tile, (row + 1) * tile)
+        keys = slice(run[0] * tile, (run[-1] + 1) * tile)
+        scores = q[..., rows, :] * scale @ np.swapaxes(k[..., keys, :], -1, -2)
+        for n in np.flatnonzero(states[row, run] == PARTIAL):
+            within = slice(n * tile, (n + 1) * tile)
+            allowed = mask.read(i[rows], j[:, keys][:, within])
+            allowed = allowed.reshape(*batch, *allowed.shape[-2:])
+            np.copyto(scores[..., within], -np.inf, where=~allowed)
+        return scores, v[..., keys, :]
+
+    for row, states_of_row in enumerate(states):
+        blocks = (block(row, run) for run in _runs(states_of_row))
+        rows = slice(row * tile, (row + 1) * tile)
+        output[..., rows, :] = _online_softmax(blocks)
+    return output
+
+
+def _online_softmax(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The output (..., n_q, d_v) of keys that pass by in blocks: scores (..., n_q, keys), values (..., keys, d_v).
+
+    It keeps the largest score so far, the sum of exponentials so far and the weighted sum of values so
+    far. When a larger score comes, both sums are rescaled to it (Milakov & Gimelshein 2018).
+    """
+    largest, total, weighted = -np.inf, 0.0, 0.0
+    for scores, values in blocks:
+        so_far = largest
+        largest = np.maximum(so_far, scores.max(axis=-1, keepdims=True))
+        shift = np.where(largest == -np.inf, 0, largest)  # no key yet: no ∞ − ∞
+        exponentials = np.exp(scores - shift)
+        rescale = np.exp(so_far - shift)
+        total = total * rescale + exponentials.sum(axis=-1, keepdims=True)
+        weighted = weighted * rescale + exponentials @ values
+    return weighted / np.where(total == 0, 1, total)
+
+
+def _for_all(states: np.ndarray) -> np.ndarray:
+    """One map (tile rows, tile columns) for all rows of a batch: PARTIAL where they differ."""
+    batch = tuple(range(states.ndim - 2))
+    smallest = states.min(axis=batch, initial=FULL)
+    largest = states.max(axis=batch, initial=EMPTY)
+    return np.where(smallest == largest, smallest, PARTIAL)
+
+
+def _runs(states: np.ndarray) -> Iterator[np.ndarray]:
+    """The columns of neighbouring tiles that are not EMPTY, `RUN` at most in one go; `states`: (tile columns,)."""
+    columns = np.flatnonzero(states != EMPTY)
+    for run in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
+        for start in range(0, len(run), RUN):
+            yield run[start : start + RUN]
+
+
+def _as_mask(mask: Any, shape: tuple[int, ...]) -> tuple[Mask, tuple[int, ...]]:
+    """What `attention` takes as a mask, as a Mask, and the shape of its batch among the scores' `shape`."""
+    n_q, n_k = shape[-2:]
+    if mask is None:
+        return full, ()
+    if isinstance(mask, Mask):
+        if mask.batch is None:
+            return mask, ()
+        batch = (mask.batch, *(1,) * (len(shape) - 3))
+        _check_broadcasts((*batch, n_q, n_k), shape)
+        return mask, batch
+    array = allowed_pairs(mask, n_q, n_k, shape)
+    batch = array.shape[:-2]
+    array = np.broadcast_to(array, (*batch, n_q, n_k))
+    return explicit(array.reshape(math.prod(batch), n_q, n_k)), batch
 
 
 def score_scale(scale: float | None, features: int) -> float:
@@ -93,15 +193,19 @@ def allowed_pairs(
             f"mask: expected a Mask, None or a boolean array in which True means 'may attend', got an array of "
             f"{mask.dtype}; if 1 means 'may attend' in it, use mask.astype(bool)"
         )
+    _check_broadcasts(mask.shape, shape)
+    return mask
+
+
+def _check_broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> None:
     try:
-        fits = np.broadcast_shapes(mask.shape, shape) == shape
+        fits = np.broadcast_shapes(given, shape) == shape
     except ValueError:
         fits = False
     if not fits:
         raise ValueError(
-            f"mask: expected a shape that broadcasts to {shape} (..., n_q, n_k), got {mask.shape}"
+            f"mask: expected a shape that broadcasts to {shape} (..., n_q, n_k), got {given}"
         )
-    return mask
 
 
 def _floats(name: str, values: Any) -> np.ndarray:
@@ -130,14 +234,23 @@ def _check_shapes(q: np.ndarray, k: np.ndarray) -> tuple[int, int]:
         )
     if q.shape[-1] == 0:
         raise ValueError(f"q: expected at least one feature, got {q.shape}")
-    _check_leading("q and k", q, k)
+    _check_leading("q and k", q.shape, k.shape)
     return q.shape[-2], k.shape[-2]
 
 
-def _check_leading(names: str, a: np.ndarray, b: np.ndarray) -> None:
+def _check_values(v: np.ndarray, scores: tuple[int, ...]) -> None:
+    n_k = scores[-1]
+    if v.ndim < 2 or v.shape[-2] != n_k:
+        raise ValueError(
+            f"v: expected shape (..., n_k={n_k}, d_v), one value for each key, got {v.shape}"
+        )
+    _check_leading("v and the weights", v.shape, scores)
+
+
+def _check_leading(names: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
     try:
-        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        np.broadcast_shapes(a[:-2], b[:-2])
     except ValueError:
         raise ValueError(
-            f"{names}: expected leading dimensions that broadcast, got shapes {a.shape} and {b.shape}"
+            f"{names}: expected leading dimensions that broadcast, got shapes {a} and {b}"
         ) from None

@@ -138,6 +138,7 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
     first = "notebooks/01_weighted_values.ipynb"
     return [
         ("README.md", r"git clone https\S+", f"git clone {address.url}"),
+        ("README.md", r"git\+https[^`\s]+", f"git+{address.url}"),
         ("README.md", r"(?<=^cd )\S+", address.name),
         ("README.md", r"^\[repository\]: .*", f"[repository]: {address.url}"),
         ("README.md", r"^\[book\]: .*", f"[book]: {address.book}"),

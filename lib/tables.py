@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lib.intervals import Entries, Interval, marked
+
 
 class Table:
     """An immutable array of booleans or int64 numbers, compared by its contents."""
@@ -55,12 +57,27 @@ class Table:
             return self.array
         if positions.device not in self._tensors:
             # new_tensor takes over dtype and device: int64, as FlexAttention may count in int32.
-            values = positions.long().new_tensor(self.array.tolist())
-            values = values.reshape(self.array.shape)
+            values = positions.long().new_tensor(self.array)
             self._tensors[positions.device] = (
                 values.bool() if self.array.dtype == bool else values
             )
         return self._tensors[positions.device]
+
+    def at(self, *positions: Any, b: Any = None) -> Any:
+        """The entries at `positions`, one index array for each axis but the batch's.
+
+        From row `b` of a batch, or, without `b`, from all rows along a new first axis. Of intervals, what
+        `lib.intervals` makes of the entries there.
+        """
+        array = self.like(positions[0])
+        batched = array.ndim > len(positions)
+        if isinstance(positions[0], Interval):
+            array = array[b] if batched and b is not None else array
+            read = Entries if len(positions) == 1 else marked
+            return read(array, *positions)
+        if not batched:
+            return array[positions]
+        return array[(slice(None) if b is None else b, *positions)]
 
     def check_range(self, name: str, axis: int, positions: Any, first: int = 0) -> None:
         """Refuse positions outside the table, which Python would count from the end or not find at all.

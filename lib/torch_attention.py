@@ -4,17 +4,31 @@ Shapes: q is (..., n_q, d), k is (..., n_k, d), v is (..., n_k, d_v), so batch �
 as `F.scaled_dot_product_attention` has them; the leading dimensions broadcast. A mask is a
 `lib.masks.Mask`, a boolean tensor that broadcasts to (..., n_q, n_k), or None (everything is allowed).
 `True` means *may attend*. A row with no allowed key gets weights 0 and output 0, with finite gradients.
+
+`attention` has several back ends, and all compute the same. "dense" is the page of the book: all weights, then
+their product with the values. The others live in modules of their own.
 """
 
+import importlib
+import importlib.util
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lib.masks import Mask, across_heads, causal
+from lib.masks import Mask, across_heads, causal, explicit, full
 from lib.numpy_attention import score_scale
+from lib.tiles import EMPTY
 
-BACKENDS = ("auto", "dense", "sdpa")
+BACKENDS = ("auto", "dense", "sdpa", "tiled", "flex")
+
+# Up to so many pairs, a mask written out as an array costs next to nothing.
+SMALL = 2**20
+# SDPA with an array computes all pairs; skipping pays where at most this share of the tiles is needed.
+WORTH_SKIPPING = 0.5
 
 
 def softmax(x: torch.Tensor, dim: int = -1) -> torch.Tensor:
@@ -57,23 +71,86 @@ def attention(
     *,
     scale: float | None = None,
     backend: str = "auto",
+    enable_gqa: bool = False,
 ) -> torch.Tensor:
     """a_i = Σ_j α_ij v_j, of shape (..., n_q, d_v) (Chapter 1, "The output").
 
     `backend`: "dense" builds the weights, as the page does; "sdpa" calls PyTorch's fused
-    `scaled_dot_product_attention`; "auto" takes "sdpa". Other arguments and errors as in
-    `attention_weights`.
+    `scaled_dot_product_attention`, with the mask as an array; "tiled" skips what the mask forbids, on any
+    device and with gradients (`lib.tiled`); "flex" compiles FlexAttention for the mask (`lib.flex`); "auto" picks
+    one of them, and `choose_backend` says which and why.
+    `enable_gqa`: grouped-query attention (Ainslie et al. 2023): q has a multiple of the heads of k and v, its
+    third dimension from the end, and that many neighbouring query heads share a key head.
+    Other arguments and errors as in `attention_weights`.
     """
     if backend not in BACKENDS:
         raise ValueError(
             f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}"
         )
+    if enable_gqa:
+        q, k, v, mask = _in_groups(q, k, v, mask)
+        shared = attention(q, k, v, mask, scale=scale, backend=backend)
+        return shared.flatten(-4, -3)
     _check_queries_and_keys(q, k)
     _check_values(q, k, v)
-    no_tokens = 0 in (q.shape[-2], k.shape[-2])  # where fused kernels disagree
-    if backend == "dense" or no_tokens:
+    n_q, n_k = q.shape[-2], k.shape[-2]
+    if 0 in (q.numel(), k.numel(), v.numel()):  # where fused kernels disagree
+        backend = "dense"
+    if backend == "auto":
+        backend = choose_backend(mask, n_q, n_k, q.device, q.dtype).backend
+    if backend == "dense":
         return attention_weights(q, k, mask, scale=scale) @ v
-    return _sdpa(q, k, v, mask, score_scale(scale, q.shape[-1]))
+    factor = score_scale(scale, q.shape[-1])
+    if backend == "sdpa":
+        return _sdpa(q, k, v, mask, factor)
+    return _skipping(q, k, v, mask, factor, backend)
+
+
+class Choice(NamedTuple):
+    """A back end, and why it was chosen."""
+
+    backend: str
+    reason: str
+
+
+def choose_backend(
+    mask: Mask | torch.Tensor | None,
+    n_q: int,
+    n_k: int | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Choice:
+    """What backend="auto" takes for this mask, these lengths, this device and dtype, and the reason."""
+    n_k = n_q if n_k is None else n_k
+    if mask is None or (isinstance(mask, Mask) and mask == full):
+        return Choice(
+            "sdpa", "every pair is allowed, so PyTorch's fused kernel needs no mask"
+        )
+    if not isinstance(mask, Mask):
+        return Choice(
+            "sdpa", "the mask is an array already, which PyTorch's fused kernel takes"
+        )
+    if mask == causal and n_q == n_k:
+        return Choice("sdpa", "PyTorch's fused kernel knows the causal mask")
+    if n_q * n_k <= SMALL:
+        return Choice("sdpa", f"a mask of {n_q} × {n_k} pairs is small as an array")
+    share = _share_of_tiles(mask, n_q, n_k)
+    reason = f"{share:.1%} of the tiles hold an allowed pair"
+    if share > WORTH_SKIPPING:
+        return Choice("sdpa", f"{reason}, too many for skipping to pay")
+    on_gpu = torch.device(device).type == "cuda" and importlib.util.find_spec("triton")
+    if on_gpu and dtype != torch.float64:  # which FlexAttention's kernels do not know
+        return Choice(
+            "flex",
+            f"{reason}, and on this GPU FlexAttention is compiled to skip the others",
+        )
+    return Choice("tiled", f"{reason}, and the others are skipped")
+
+
+@lru_cache(maxsize=16)
+def _share_of_tiles(mask: Mask, n_q: int, n_k: int) -> float:
+    states = mask.tiles(n_q, n_k).states
+    return np.count_nonzero(states != EMPTY) / states.size
 
 
 def allowed_pairs(
@@ -95,16 +172,20 @@ def allowed_pairs(
         raise ValueError(
             f"mask: expected a tensor on {device}, where q is, got one on {mask.device}; use mask.to(q.device)"
         )
+    _check_mask_shape(mask.shape, shape)
+    # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
+    return mask.expand(*mask.shape[:-2], n_q, n_k)
+
+
+def _check_mask_shape(given: torch.Size, scores: torch.Size) -> None:
     try:
-        fits = torch.broadcast_shapes(mask.shape, shape) == shape
+        fits = torch.broadcast_shapes(given, scores) == scores
     except RuntimeError:
         fits = False
     if not fits:
         raise ValueError(
-            f"mask: expected a shape that broadcasts to {tuple(shape)} (..., n_q, n_k), got {tuple(mask.shape)}"
+            f"mask: expected a shape that broadcasts to {tuple(scores)} (..., n_q, n_k), got {tuple(given)}"
         )
-    # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
-    return mask.expand(*mask.shape[:-2], n_q, n_k)
 
 
 def _sdpa(q, k, v, mask, scale):
@@ -127,6 +208,53 @@ def _sdpa(q, k, v, mask, scale):
     return output.masked_fill(empty, 0)
 
 
+def _skipping(q, k, v, mask, scale, backend):
+    """The back ends that skip what a Mask forbids: `attend` of `lib.tiled` and of `lib.flex`.
+
+    They take q (rows, heads, n_q, d), k and v (rows, key heads, n_k, …): one row for each row of the mask's
+    batch, or one in all. Heads that share their keys stay together, so there may be fewer key heads.
+    """
+    n_q, n_k = q.shape[-2], k.shape[-2]
+    scores_leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    leading = torch.broadcast_shapes(scores_leading, v.shape[:-2])
+    scores = torch.Size((*scores_leading, n_q, n_k))
+    mask = full if mask is None else mask
+    if not isinstance(mask, Mask):
+        allowed = allowed_pairs(mask, scores, q.device)
+        if allowed.numel() > n_q * n_k:  # an array for each head: each head is a row
+            each = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v, allowed))
+            *qkv, allowed = (x.flatten(0, -3) for x in each)
+            output = _skipping(*qkv, explicit(allowed), scale, backend)
+            return output.unflatten(0, leading)
+        mask = explicit(allowed.reshape(n_q, n_k))
+    if mask.batch is not None:
+        table = torch.empty(mask.batch, n_q, n_k, device="meta")
+        _check_mask_shape(across_heads(table, len(scores)).shape, scores)
+    has_rows = (mask.batch or 1) > 1
+    axis = len(leading) - len(scores_leading)  # where the rows stand
+
+    def as_rows(x, leading):
+        x = x.expand(*leading, *x.shape[-2:])
+        rows = x.movedim(axis, 0) if has_rows else x[None]
+        return rows.reshape(len(rows), -1, *x.shape[-2:])
+
+    k, v = (x[(None,) * (len(leading) + 2 - x.ndim)] for x in (k, v))
+    shared = 0
+    while shared < len(leading) - (axis + 1) * has_rows and (
+        k.shape[-3 - shared] == v.shape[-3 - shared] == 1
+    ):
+        shared += 1
+    of_keys = leading[: len(leading) - shared] + (1,) * shared
+    attend = importlib.import_module(f"lib.{backend}").attend
+    output = attend(
+        as_rows(q, leading), as_rows(k, of_keys), as_rows(v, of_keys), mask, scale
+    )
+    if not has_rows:
+        return output.reshape(*leading, *output.shape[-2:])
+    others = leading[:axis] + leading[axis + 1 :]
+    return output.reshape(len(output), *others, *output.shape[-2:]).movedim(0, axis)
+
+
 def _check_floats(name: str, x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
@@ -138,6 +266,30 @@ def _check_floats(name: str, x: torch.Tensor) -> None:
 def _wide(x: torch.Tensor) -> torch.Tensor:
     """Half precision is widened for scores and sums: a dot product soon leaves the range of float16."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _in_groups(q, k, v, mask):
+    """Grouped-query heads as an axis of their own: q (…, key heads, group, n_q, d), k and v with 1 in its place."""
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        _check_floats(name, x)
+        if x.ndim < 3:
+            raise ValueError(
+                f"{name}: with enable_gqa expected shape (..., heads, tokens, features), got {tuple(x.shape)}"
+            )
+    heads, key_heads = q.shape[-3], k.shape[-3]
+    if v.shape[-3] != key_heads or key_heads == 0 or heads % key_heads:
+        raise ValueError(
+            f"q, k and v: with enable_gqa expected a multiple of the heads of k in q and as many heads in v as in k, "
+            f"got {heads}, {key_heads} and {v.shape[-3]} heads"
+        )
+    if isinstance(mask, torch.Tensor) and mask.ndim >= 3:
+        mask = (
+            mask.unsqueeze(-3)
+            if mask.shape[-3] == 1
+            else mask.unflatten(-3, (key_heads, -1))
+        )
+    q = q.unflatten(-3, (key_heads, -1))
+    return q, k.unsqueeze(-3), v.unsqueeze(-3), mask
 
 
 def _check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:

@@ -19,11 +19,11 @@ def tensor(x):
     return torch.from_numpy(x) if isinstance(x, np.ndarray) else x
 
 
-def in_numpy(function):
+def in_numpy(function, **fixed):
     def call(*arguments, **options):
         # A silent overflow is a fault, an underflow is not.
         with np.errstate(all="raise", under="ignore"):
-            return function(*arguments, **options)
+            return function(*arguments, **fixed, **options)
 
     return call
 
@@ -37,8 +37,10 @@ def in_torch(function, **fixed):
 
 METHODS = {
     "numpy": in_numpy(numpy_attention.attention),
+    "numpy, tiles of 2": in_numpy(numpy_attention.tiled_attention, tile=2),
     "dense": in_torch(torch_attention.attention, backend="dense"),
     "sdpa": in_torch(torch_attention.attention, backend="sdpa"),
+    "tiled": in_torch(torch_attention.attention, backend="tiled"),
     "auto": in_torch(torch_attention.attention),
 }
 WEIGHTS = {
@@ -49,7 +51,7 @@ SOFTMAX = {
     "numpy": in_numpy(numpy_attention.softmax),
     "torch": in_torch(torch_attention.softmax),
 }
-BACKENDS = ("dense", "sdpa")
+BACKENDS = ("dense", "sdpa", "tiled")
 
 every_method = pytest.mark.parametrize("attention", METHODS.values(), ids=METHODS)
 every_weights = pytest.mark.parametrize(

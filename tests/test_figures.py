@@ -15,13 +15,14 @@ from strategies import repeatable
 
 from lib import figures
 from lib.examples import SENTENCE, W_K, W_Q, W_V, X
-from lib.masks import causal, window
+from lib.masks import causal, padding, sink, window
 from lib.numpy_attention import attention_weights
 
 V = X @ W_V
 ALLOWED = causal.dense(8)
 WEIGHTS = attention_weights(X @ W_Q, X @ W_K, causal)
 RIVER = SENTENCE.index("river")
+TILES = (causal & (window(6) | sink(1))).tiles(6, 12, size=2)
 ROW = (WEIGHTS[RIVER], ALLOWED[RIVER], WEIGHTS[RIVER] @ V)
 
 # One call of each drawing function. A new function has to be added here.
@@ -50,6 +51,7 @@ CALLS = {
     "share_bars": lambda: figures.share_bars(
         np.array([0.25, 0.75]), np.array([[0.1, 0.6], [0.9, 0.4]]), ("one", "two")
     ),
+    "tile_map": lambda: figures.tile_map(TILES, "a title"),
 }
 
 
@@ -168,6 +170,37 @@ def test_a_mask_grid_fills_what_may_attend_and_hatches_the_rest():
             j, i = np.round(cell.get_center()).astype(int)
             assert bool(cell.get_hatch()) != allowed[i, j]
         assert len(axes.patches) == mask.size
+
+
+def test_a_tile_map_tells_the_states_apart_by_their_hatches():
+    figure = CALLS["tile_map"]()
+    signs = {}
+    for cells in figure.axes[0].collections:
+        for path in cells.get_paths():
+            corner = path.get_extents().min
+            signs[tuple(corner.astype(int))] = {None: "■", "xxxx": "▨", "////": "⬚"}[
+                cells.get_hatch()
+            ]
+    rows = ["".join(signs[c, r] for c in range(6)) for r in range(3)]
+    assert rows == TILES.show().splitlines() == ["▨■■▨⬚⬚", "▨▨■■▨⬚", "▨⬚▨■■▨"]
+    assert {"full: 6", "partial: 8", "empty: 4"} <= set(texts(figure))
+    assert {"tile of 2 keys", "tile of 2 queries", "a title"} <= set(texts(figure))
+    assert figures.tile_map_alt(TILES) == (
+        "A map of 3 × 6 tiles of 2 × 2 pairs: 6 full, 8 partial, 4 empty."
+    )
+
+
+@pytest.mark.parametrize(
+    ("tiles", "words"),
+    [
+        (causal.tiles(65, size=1), r"\(65, 65\); take larger tiles.*size=2"),
+        (padding([1, 2]).tiles(4), r"\(2, 1, 1\).*one row of a batch"),
+    ],
+)
+def test_a_tile_map_that_fits_no_picture_is_refused(tiles, words):
+    for draw in (figures.tile_map, figures.tile_map_alt):
+        with pytest.raises(ValueError, match=words):
+            draw(tiles)
 
 
 def test_a_leak_is_framed_and_named():

@@ -34,6 +34,15 @@ def schema_check(schema: str, path: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def test_the_code_in_the_readme_runs():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert blocks
+    namespace = {}
+    for block in blocks:  # each goes on where the one before it ended
+        exec(compile(block, "README.md", "exec"), namespace)
+
+
 def test_the_workflows_are_there():
     assert [path.stem for path in WORKFLOWS] == ["book", "tests"]
 

@@ -1,0 +1,210 @@
+"""Decoding with a KV cache: the outputs of new tokens, from keys and values kept of the old ones.
+
+Under a causal mask the output of a token never changes when later tokens come, so a model that generates
+token by token computes each key and value once and keeps it (Chapter 6). What a mask can no longer
+see need not be kept: under ``causal & window(w)`` the cache holds w − 1 tokens, however long the text.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+
+from lib import arguments
+from lib.intervals import Interval
+from lib.masks import Mask, across_heads, causal
+from lib.torch_attention import attention
+
+# No sequence is longer than this: far beyond any, and far from where whole numbers overflow.
+UNLIMITED = 2**40
+# How many pairs of a mask are looked at in one go.
+PAIRS = 2**20
+
+
+class KVCache:
+    """Keys and values of the tokens so far, as far as a later query may still read them under `mask`.
+
+    ``cache.attend(q, k, v)`` takes the next tokens, one or many, and gives their outputs. In any split of
+    a sequence into calls, the outputs are those of one call of `attention` on the whole sequence.
+
+    `longest` is the number of tokens that the sequence can have at most. Masks that hold tables
+    (`document`, `explicit`) need it, and each step reads their tables to the end. Positions in the mask
+    count from the start of the sequence, whatever has been dropped.
+    """
+
+    def __init__(self, mask: Mask = causal, longest: int | None = None):
+        if not isinstance(mask, Mask):
+            raise TypeError(f"mask: expected a Mask, got {type(mask).__name__}")
+        self.mask = mask
+        self.longest = UNLIMITED
+        if longest is not None:
+            self.longest = arguments.integer("longest", longest, at_least=0)
+        self._length = 0
+        # Slot s of the buffers holds the key and the value of position _positions[s], in any order;
+        # the slots behind the last of them are free.
+        self._positions = np.zeros(0, np.int64)
+        self._keys = self._values = None
+        # Is someone else using the buffers: a fork, or a backward pass to come?
+        self._shared = False
+        try:
+            self._may_be_read(np.array([self.longest - 1]), max(self.longest - 1, 0))
+        except ValueError as problem:
+            raise ValueError(
+                f"longest: expected no more tokens than the tables of the mask have, got {longest}; {problem}"
+            ) from problem
+
+    def __len__(self) -> int:
+        """How many tokens have been given so far."""
+        return self._length
+
+    @property
+    def kept(self) -> np.ndarray:
+        """The positions whose keys and values are still held, sorted, int64."""
+        return np.sort(self._positions)
+
+    @property
+    def capacity(self) -> int:
+        """For how many tokens the buffers have room; dropped ones make room for new ones."""
+        return 0 if self._keys is None else self._keys.shape[-2]
+
+    def fork(self) -> "KVCache":
+        """A second cache with the same past. What one of them is given, the other never sees.
+
+        Forking itself copies nothing; each of the two copies the past when it is next given a token.
+        """
+        self._shared = True
+        return copy.copy(self)
+
+    def attend(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        **options: Any,
+    ) -> torch.Tensor:
+        """The outputs (..., n, d_v) of the next n tokens, whose keys and values join the cache.
+
+        q is (..., n, d), k (..., n, d), v (..., n, d_v); `options`, such as `scale`, and errors are those of
+        `lib.torch_attention.attention`. Raises ValueError where the mask lets an earlier query read one
+        of the new keys: its output, already given, would have been another. A call that fails leaves
+        the cache as it was.
+        """
+        n = self._check(q, k, v)
+        length = self._length + n
+        positions = np.append(self._positions, np.arange(self._length, length))
+        keys = self._extended(self._keys, k)
+        values = self._extended(self._values, v)
+        held = keys[..., : len(positions), :], values[..., : len(positions), :]
+        output = attention(q, *held, self._allowed(q, k, positions), **options)
+
+        self._length, self._positions = length, positions
+        self._keys, self._values = keys, values
+        # What a backward pass may need must not be overwritten.
+        self._shared = torch.is_grad_enabled() and any(
+            x.requires_grad for x in (q, keys, values)
+        )
+        self._drop()
+        return output
+
+    def _allowed(self, q, k, positions):
+        """The mask of the new queries: itself where nothing has been dropped, else a tensor (..., n, held)."""
+        n = q.shape[-2]
+        if len(positions) == self._length + n:
+            return self.mask
+        i = torch.arange(self._length, self._length + n, device=k.device)[:, None]
+        j = torch.as_tensor(positions, device=k.device)[None, :]
+        return across_heads(self.mask.read(i, j), max(q.ndim, k.ndim))
+
+    def _extended(self, buffer, new):
+        """`buffer` with `new` behind what is held: itself if it has room and nobody shares it, else a copy."""
+        held, needed = len(self._positions), len(self._positions) + new.shape[-2]
+        room = 0 if buffer is None else buffer.shape[-2]
+        extended = buffer
+        if buffer is None or self._shared or needed > room:
+            # Room grows by doubling, so that each token is copied a few times at most.
+            room = max(needed, 2 * room) if needed > room else room
+            extended = new.new_empty(*new.shape[:-2], room, new.shape[-1])
+            if held:
+                extended[..., :held, :] = buffer[..., :held, :]
+        extended[..., held:needed, :] = new
+        return extended
+
+    def _drop(self):
+        """Give up what no later query may read; the last tokens held move into the free slots."""
+        alive = self._may_be_read(self._positions, self._length)
+        n_alive = np.count_nonzero(alive)
+        if n_alive == len(alive):
+            return
+        slots = np.arange(n_alive)
+        free = np.flatnonzero(~alive[:n_alive])
+        slots[free] = n_alive + np.flatnonzero(alive[n_alive:])
+        self._positions = self._positions[slots]
+        if self._shared or 4 * n_alive < self.capacity:
+            self._keys = self._keys[..., slots, :]
+            self._values = self._values[..., slots, :]
+        else:
+            for buffer in (self._keys, self._values):
+                buffer[..., free, :] = buffer[..., slots[free], :]
+
+    def _may_be_read(self, positions, first):
+        """Which keys a query at `first` or later may read: boolean, (keys,)."""
+        if first >= self.longest:
+            return np.zeros(len(positions), bool)
+        queries = Interval(np.array([[first]]), np.array([[self.longest - 1]]))
+        may = self.mask.read(queries, Interval(positions, positions)[None, :]).may
+        for_any = may.any(axis=tuple(range(may.ndim - 1)))
+        return np.broadcast_to(for_any, positions.shape)
+
+    def _check(self, q, k, v) -> int:
+        """The number of new tokens, if these can be the next ones."""
+        for name, x in (("q", q), ("k", k), ("v", v)):
+            if not isinstance(x, torch.Tensor):
+                raise TypeError(f"{name}: expected a tensor, got {type(x).__name__}")
+            if x.ndim < 2:
+                raise ValueError(
+                    f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
+                )
+        n = q.shape[-2]
+        if not n == k.shape[-2] == v.shape[-2]:
+            raise ValueError(
+                f"q, k and v: expected the same new tokens in each, got {n}, {k.shape[-2]} and {v.shape[-2]}"
+            )
+        for name, x, held in (("k", k, self._keys), ("v", v, self._values)):
+            if held is not None and _kind(x) != _kind(held):
+                raise ValueError(
+                    f"{name}: expected what the cache holds, {_kind(held)}, got {_kind(x)}"
+                )
+        if self._length + n > self.longest:
+            raise ValueError(
+                f"longest: the sequence can have {self.longest} tokens, and has {self._length}; got {n} more"
+            )
+        self._check_past(n)
+        return n
+
+    def _check_past(self, n: int) -> None:
+        """No earlier query may read one of `n` new keys."""
+        if not (self._length and n):
+            return
+        first, last = self._length, self._length + n - 1
+        past = Interval(np.array([[0]]), np.array([[first - 1]]))
+        new = Interval(np.array([[first]]), np.array([[last]]))
+        if not self.mask.read(past, new).may.any():
+            return
+        # Intervals cannot exclude it: look at each pair.
+        j = np.arange(first, last + 1)[None, :]
+        step = max(PAIRS // n, 1)
+        for start in range(0, first, step):
+            i = np.arange(start, min(start + step, first))[:, None]
+            allowed = self.mask.allowed(i, j)
+            if allowed.any():
+                *_, row, column = np.argwhere(allowed)[0]
+                raise ValueError(
+                    f"mask: query {start + row}, whose output is given already, may read key {first + column}, which "
+                    f"comes only now; give tokens {start + row} to {first + column} in one call, or forbid it with "
+                    f"causal & mask"
+                )
+
+
+def _kind(x: torch.Tensor) -> str:
+    return f"shape {(*x.shape[:-2], 'tokens', x.shape[-1])}, {x.dtype}, {x.device}"

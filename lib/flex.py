@@ -1,0 +1,100 @@
+"""FlexAttention with a BlockMask made from a mask's tile map (Dong et al. 2024; Chapter 9).
+
+PyTorch's own `create_block_mask` asks about all n × n pairs; `block_mask` reads the rule on intervals instead
+and stays with one number for each tile.
+"""
+
+import os
+import shutil
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+from lib.masks import Mask
+from lib.tiles import FULL, PARTIAL
+
+BLOCK = 128  # what FlexAttention's kernels are tuned for
+# Dynamo compiles one function for so many masks and shapes; beyond, this raises instead of running slowly.
+MOST_COMPILATIONS = 256
+
+
+def block_mask(
+    mask: Mask, n_q: int, n_k: int | None = None, device: torch.device | str = "cpu"
+) -> BlockMask:
+    """The mask for `flex_attention(…, block_mask=…)`: `n_q` queries that are the last of `n_k` positions.
+
+    Raises ValueError or TypeError for lengths that do not fit the mask, as `Mask.dense` does.
+    """
+    tiles = mask.tiles(n_q, n_k, BLOCK)
+    # A mask's tables become tensors here: while the compiler traces, it would be too late.
+    i = torch.tensor([mask.first_query(tiles.n_q, tiles.n_k)], device=device)
+    mask.read(i, torch.zeros_like(i))
+    states = tiles.states.reshape(-1, 1, *tiles.states.shape[-2:]).copy()
+    # A tile that reaches beyond the last token is asked about pair by pair.
+    if tiles.n_q % BLOCK:
+        states[..., -1, :] = np.minimum(states[..., -1, :], PARTIAL)
+    if tiles.n_k % BLOCK:
+        states[..., -1] = np.minimum(states[..., -1], PARTIAL)
+    blocks = [
+        torch.as_tensor(numbers, dtype=torch.int32, device=device)
+        for state in (PARTIAL, FULL)
+        for numbers in _listed(states == state)
+    ]
+    return BlockMask.from_kv_blocks(
+        *blocks,
+        BLOCK_SIZE=BLOCK,
+        mask_mod=mask.shift(max(tiles.n_k - tiles.n_q, 0)),
+        seq_lengths=(tiles.n_q, tiles.n_k),
+    )
+
+
+def _listed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many tiles of each row are chosen, and their numbers, chosen ones first."""
+    return chosen.sum(axis=-1), np.argsort(~chosen, axis=-1, kind="stable")
+
+
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
+) -> torch.Tensor:
+    """Compiled FlexAttention: q (rows, heads, n_q, d), k and v (rows, key heads, n_k, …); rows of the mask's batch.
+
+    Raises RuntimeError where FlexAttention cannot run, with the back end to use instead. The first call with
+    a mask or a shape compiles for some seconds.
+    """
+    _check_can_run(q, k, v)
+    blocks = _cached_block_mask(mask, q.shape[-2], k.shape[-2], q.device)
+    with torch._dynamo.config.patch(
+        recompile_limit=MOST_COMPILATIONS, fail_on_recompile_limit_hit=True
+    ):
+        return _compiled()(
+            q, k, v, block_mask=blocks, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        )
+
+
+@lru_cache(maxsize=16)
+def _cached_block_mask(mask: Mask, n_q: int, n_k: int, device: torch.device):
+    return block_mask(mask, n_q, n_k, device)
+
+
+@lru_cache(maxsize=1)
+def _compiled():
+    return torch.compile(flex_attention, dynamic=False, fullgraph=True)
+
+
+def _check_can_run(*tensors: torch.Tensor) -> None:
+    advice = "use backend='tiled', which computes the same"
+    if tensors[0].device.type != "cpu":
+        return
+    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+        raise RuntimeError(
+            f"backend 'flex': FlexAttention has no backward pass on the CPU, and q, k or v requires a gradient; "
+            f"{advice}, or call it under torch.no_grad()"
+        )
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise RuntimeError(
+            f"backend 'flex': on the CPU FlexAttention is compiled with a C++ compiler, and {compiler} was not found; "
+            f"{advice}"
+        )

@@ -1,0 +1,402 @@
+"""Cutting attention into pieces: queries and keys that a few batched matrix products can serve.
+
+A mask that skips most pairs is cut in one of four ways (Chapter 9):
+
+- a *band* low ≤ i − j ≤ high, such as a sliding window: a block of queries reads one stretch of keys;
+- *residues*, i − j a multiple of s: a band among the tokens whose positions agree modulo s;
+- a few *diagonals* i − j ∈ {s₁, s₂, …}: each query reads a handful of single keys;
+- *tiles*: for any other mask, the tiles that are not EMPTY, gathered.
+
+In a piece, each of R blocks has m queries and c keys. Its scores are kept as (R, c, m), keys first, so that
+sums and maxima over the keys run along whole rows of memory. `lib.tiled` computes with them.
+
+The tensors that a piece is given belong to one head: queries (n_q, d), keys and values (n_k, d).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+
+import numpy as np
+import torch
+
+from lib.differences import allowed_differences, runs
+from lib.masks import Mask
+from lib.tiles import EMPTY, PARTIAL, tile_map
+
+# Queries in a block of a band: fewer compute fewer forbidden pairs, more make a product faster. Blocks at the
+# ends of the sequence, which are computed one by one, are larger.
+BLOCK, END_BLOCK = 32, 128
+TILE = 64
+# A shorter run of differences is not worth a matrix product; more diagonals are not worth their copies.
+SHORTEST_BAND, MOST_DIAGONALS = 16, 64
+# About as many scores as a core's cache holds; a GPU wants more of them at once.
+SCORES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
+
+# What to add to the scores: tensors of 0 and −∞, each with the keys of a block it is for.
+Bias = list[tuple[slice, torch.Tensor]]
+
+
+class Blocks:
+    """A piece of R blocks with m queries and c keys each, computed by batched matrix products."""
+
+    def queries(self, x: torch.Tensor) -> torch.Tensor:
+        """The rows (R, m, d) of the piece's queries in x (n_q, d)."""
+        raise NotImplementedError
+
+    def keys(self, x: torch.Tensor) -> torch.Tensor:
+        """The rows (R, c, d) of the piece's keys in x (n_k, d)."""
+        raise NotImplementedError
+
+    def add_keys(self, x: torch.Tensor, values: torch.Tensor) -> None:
+        """Add values (R, c, d) to the rows of the keys in x; a key may occur in several blocks."""
+        raise NotImplementedError
+
+    def store(self, x: torch.Tensor, values: torch.Tensor) -> None:
+        """Write values (R, m, d) to the rows of the queries in x."""
+        self.queries(x).copy_(values)
+
+    def products(self, queries: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Of each key's row of x with each query (R, m, d): (R, c, m)."""
+        return self.keys(x) @ queries.mT
+
+    def mix(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Sums over the keys of weight (R, c, m) times the key's row of x: (R, m, d)."""
+        return weights.mT @ self.keys(x)
+
+    def add_mix(self, x: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor):
+        """Add to each key's row of x its sum over the queries (R, m, d), times the weights (R, c, m)."""
+        self.add_keys(x, weights @ queries)
+
+
+@dataclass(frozen=True)
+class Strided(Blocks):
+    """Blocks at regular distances: of a band, or of one band in several residue classes.
+
+    Query y of block r stands in row `first_query` + r · `hop` + y · `step`, key x in row `first_key` +
+    r · `hop` + x · `step`. Query y may read key x where `low` ≤ y − x ≤ `high`.
+    """
+
+    blocks: int
+    hop: int
+    step: int
+    first_query: int
+    m: int
+    first_key: int
+    c: int
+    low: int
+    high: int
+
+    @property
+    def served(self) -> int:
+        return self.blocks * self.m
+
+    def queries(self, x):
+        return self._rows(x, self.first_query, self.m)
+
+    def keys(self, x):
+        return self._rows(x, self.first_key, self.c)
+
+    def bias(self, like: torch.Tensor) -> Bias:
+        too_early = max(self.m - 1 - self.high, 0)  # x < too_early, for the last query
+        too_late = max(1 - self.low, 0)  # x ≥ too_late, for the first query
+        ends = (0, min(too_early, self.c)), (too_late, self.c)
+        band = self.m, self.low, self.high, like.dtype, like.device
+        return [(slice(*end), _outside(*end, *band)) for end in ends if end[0] < end[1]]
+
+    def add_keys(self, x, values):
+        # Blocks that overlap are added one stretch at a time.
+        overlapping = self.blocks > 1 and self.step == 1
+        stretch = self.hop if overlapping else self.c
+        for start in range(0, self.c, stretch):
+            part = values[:, start : start + stretch]
+            self._rows(x, self.first_key + start * self.step, part.shape[1]).add_(part)
+
+    def _rows(self, x, first, count):
+        row, feature = x.stride()
+        return x.as_strided(
+            (self.blocks, count, x.shape[1]),
+            (self.hop * row, self.step * row, feature),
+            x.storage_offset() + first * row,
+        )
+
+
+@lru_cache(maxsize=64)
+def _outside(
+    first: int, last: int, m: int, low: int, high: int, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:  # fmt: skip
+    """(last − first, m): −∞ for key x and query y unless low ≤ y − x ≤ high, else 0."""
+    y = torch.arange(m, device=device)
+    difference = y - torch.arange(first, last, device=device)[:, None]
+    return _minus_infinity((difference < low) | (difference > high), dtype)
+
+
+def _minus_infinity(where: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return torch.zeros_like(where, dtype=dtype).masked_fill_(where, -math.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles(Blocks):
+    """R rows of tiles that read t tiles each, gathered.
+
+    `rows`: (R,), which rows of tiles; `columns`: (R, t), which tiles each reads. Tile x of the first few of row
+    r has the pairs `patterns[pattern[r, x]]`, (keys, queries), all others are full. Lengths are padded to whole
+    tiles.
+    """
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+    patterns: torch.Tensor
+    pattern: torch.Tensor
+
+    @property
+    def served(self) -> int:
+        return len(self.rows) * TILE
+
+    def queries(self, x):
+        return self._tiles(x).index_select(0, self.rows).unflatten(1, (TILE, -1))
+
+    def keys(self, x):
+        tiles = self._tiles(x).index_select(0, self.columns.flatten())
+        return tiles.view(len(self.rows), -1, x.shape[1])
+
+    def bias(self, like: torch.Tensor) -> Bias:
+        forbidden = ~self.patterns[self.pattern].flatten(1, 2)
+        return [(slice(0, forbidden.shape[1]), _minus_infinity(forbidden, like.dtype))]
+
+    def store(self, x, values):
+        self._tiles(x).index_copy_(0, self.rows, values.flatten(1))
+
+    def add_keys(self, x, values):
+        tiles = values.reshape(self.columns.numel(), -1)
+        self._tiles(x).index_add_(0, self.columns.flatten(), tiles)
+
+    def _tiles(self, x):
+        return x.view(len(x) // TILE, -1)
+
+
+@dataclass(frozen=True)
+class Diagonals:
+    """Queries in rows `first` … `last` − 1 that read the keys at a few `distances` before them.
+
+    One block; its c keys are the distances, and a product is one dot product for each query. Query row 0
+    stands at position `shift`.
+    """
+
+    first: int
+    last: int
+    shift: int
+    distances: tuple[int, ...]
+    n_k: int
+
+    @property
+    def served(self) -> int:
+        return self.last - self.first
+
+    def queries(self, x):
+        return x[None, self.first : self.last]
+
+    def store(self, x, values):
+        x[self.first : self.last] = values[0]
+
+    def bias(self, like: torch.Tensor) -> Bias:
+        if all(y == slice(0, self.served) for y, _, _ in self._pairs()):
+            return []
+        outside = torch.ones(1, len(self.distances), self.served, device=like.device)
+        for y, c, _ in self._pairs():
+            outside[:, c, y] = 0
+        return [(slice(None), _minus_infinity(outside.bool(), like.dtype))]
+
+    def products(self, queries, x):
+        result = queries.new_zeros(1, len(self.distances), self.served)
+        for y, c, keys in self._pairs():
+            torch.sum(queries[0, y] * x[keys], -1, out=result[0, c, y])
+        return result
+
+    def mix(self, weights, x):
+        result = weights.new_zeros(1, self.served, x.shape[1])
+        for y, c, keys in self._pairs():
+            result[0, y].addcmul_(weights[0, c, y, None], x[keys])
+        return result
+
+    def add_mix(self, x, weights, queries):
+        for y, c, keys in self._pairs():
+            x[keys].addcmul_(weights[0, c, y, None], queries[0, y])
+
+    def _pairs(self) -> Iterator[tuple[slice, int, slice]]:
+        """For distance number c: the queries that find a key there, and those keys."""
+        for c, distance in enumerate(self.distances):
+            start = self.first + self.shift - distance
+            first, last = max(start, 0), min(start + self.served, self.n_k)
+            if first < last:
+                yield slice(first - start, last - start), c, slice(first, last)
+
+
+Piece = Strided | Diagonals | Tiles
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How a mask is computed for `n_q` queries: layers of pieces; in one layer each query has one piece at most.
+
+    `tile`: lengths must be padded to a multiple of this.
+    """
+
+    layers: list[list[Piece]]
+    n_q: int
+    tile: int = 1
+
+    @property
+    def complete(self) -> bool:
+        """Does the first layer serve every query?"""
+        return (
+            sum(piece.served for layer in self.layers[:1] for piece in layer)
+            >= self.n_q
+        )
+
+
+@lru_cache(maxsize=16)
+def plan(
+    mask: Mask, n_q: int, n_k: int, batch_row: int | None, device: torch.device
+) -> Plan:
+    """The pieces of a mask, of one row of its batch, for `n_q` queries that are the last of `n_k` positions."""
+    at_once = SCORES_AT_ONCE.get(device.type, SCORES_AT_ONCE["cuda"])
+    shift = mask.first_query(n_q, n_k)
+    differences = np.arange(shift - n_k + 1, shift + n_q)
+    allowed = allowed_differences(mask, differences)
+    if allowed is not None:
+        found = [(int(differences[a]), int(differences[b])) for a, b in runs(allowed)]
+        layers = _by_difference(found, n_q, n_k, shift, at_once)
+        if layers is not None:
+            return layers
+    return _by_tiles(mask, n_q, n_k, batch_row, device, at_once)
+
+
+def _by_difference(found, n_q, n_k, shift, at_once) -> Plan | None:
+    """A layer for each long run of allowed differences, each progression, and what is left; None if too much is."""
+    bands = [run for run in found if run[1] - run[0] >= SHORTEST_BAND - 1]
+    single = [s for run in found if run not in bands for s in range(run[0], run[1] + 1)]
+    layers = [list(_band(low, high, n_q, n_k, shift, at_once)) for low, high in bands]
+    progressions = _progressions(single) if n_q == n_k else []
+    for stride, first, last in progressions:
+        single = [s for s in single if s not in range(first, last + 1, stride)]
+        layers.append(
+            list(_residues(stride, first // stride, last // stride, n_q, at_once))
+        )
+    if len(single) > MOST_DIAGONALS:
+        return None
+    if single:
+        size = max(at_once // (16 * len(single)), 1024)
+        layers.append(
+            [
+                Diagonals(first, min(first + size, n_q), shift, tuple(single), n_k)
+                for first in range(0, n_q, size)
+            ]
+        )
+    return Plan(layers, n_q)
+
+
+def _progressions(numbers: list[int]) -> list[tuple[int, int, int]]:
+    """Runs a, a + s, …, b of at least SHORTEST_BAND numbers with s | a, as (s, a, b); numbers ascend."""
+    gaps = zip(np.diff(numbers).tolist(), numbers, numbers[1:], strict=False)
+    for stride, members in groupby(gaps, key=lambda gap: gap[0]):
+        steps = list(members)
+        first, last = steps[0][1], steps[-1][2]
+        if len(steps) + 1 >= SHORTEST_BAND and first % stride == 0:
+            yield stride, first, last
+
+
+def _band(low, high, n_q, n_k, shift, at_once) -> Iterator[Strided]:
+    """low ≤ i − j ≤ high: blocks whose keys all exist many at a time, those at the ends one by one."""
+    width = BLOCK + high - low
+    row = 0
+    while row < n_q:
+        position = row + shift
+        inner = (min(n_q, n_k + low - shift) - row) // BLOCK if position >= high else 0
+        if inner > 0:
+            blocks = min(inner, max(at_once // (BLOCK * width), 1))
+            yield Strided(
+                blocks, BLOCK, 1, row, BLOCK, position - high, width, low - high, 0
+            )
+            row += blocks * BLOCK
+            continue
+        m = min(END_BLOCK, n_q - row, max(high - position, 0) or END_BLOCK)
+        start, stop = max(position - high, 0), min(position + m - low, n_k)
+        if start < stop:
+            back = position - start
+            yield Strided(1, m, 1, row, m, start, stop - start, low - back, high - back)
+        row += m
+
+
+def _residues(stride, low, high, n, at_once) -> Iterator[Strided]:
+    """i − j = stride · t for low ≤ t ≤ high: tokens i = stride · i′ + r of one class r read low ≤ i′ − j′ ≤ high.
+
+    The first n mod stride classes have one token more than the others.
+    """
+    longer = n % stride
+    for first, last, tokens in (
+        (0, longer, n // stride + 1),
+        (longer, min(stride, n), n // stride),
+    ):
+        for start in range(0, tokens, BLOCK):
+            m = min(BLOCK, tokens - start)
+            first_key, last_key = max(start - high, 0), min(start + m - low, tokens)
+            c, back = last_key - first_key, start - first_key
+            size = max(at_once // (m * max(c, 1)), 1)
+            for r in range(first, last, size) if c > 0 else ():
+                yield Strided(
+                    min(size, last - r), 1, stride, r + start * stride, m,
+                    r + first_key * stride, c, low - back, high - back,
+                )  # fmt: skip
+
+
+def _by_tiles(mask, n_q, n_k, batch_row, device, at_once) -> Plan:
+    """Rows of tiles with equally many tiles that are not EMPTY, together; in each, PARTIAL tiles first."""
+    states = tile_map(mask, n_q, n_k, TILE).states
+    if batch_row is not None:
+        states = states[batch_row]
+    if n_k % TILE:  # padding is for no query to read
+        states[:, -1] = np.minimum(states[:, -1], PARTIAL)
+    patterns, pattern = _patterns(states, mask, n_q, n_k, batch_row)
+    patterns = torch.as_tensor(patterns, device=device)
+    counts = (states != EMPTY).sum(axis=1)
+    partial = (states == PARTIAL).sum(axis=1)
+    pieces = []
+    for count in np.unique(counts[counts > 0]).tolist():
+        rows = np.flatnonzero(counts == count)
+        rows = rows[np.argsort(partial[rows], kind="stable")]
+        size = max(at_once // (count * TILE**2), 1)
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            # PARTIAL is 1, FULL 2 and EMPTY 0: sorted by (state − 1) mod 3, the first `count` are wanted.
+            order = np.argsort((states[some] - 1) % 3, axis=1, kind="stable")
+            columns = order[:, :count]
+            asked = columns[:, : partial[some].max()]
+            numbers = (some, columns, pattern[some[:, None], asked])
+            rows_, columns_, pattern_ = (
+                torch.as_tensor(x.copy(), device=device) for x in numbers
+            )
+            pieces.append(Tiles(rows_, columns_, patterns, pattern_))
+    return Plan([pieces], n_q, TILE)
+
+
+def _patterns(states, mask, n_q, n_k, batch_row) -> tuple[np.ndarray, np.ndarray]:
+    """What the mask says of each pair of the PARTIAL tiles, each different answer once.
+
+    Patterns (number, keys, queries), of which pattern 0 allows everything, and the number of each tile's.
+    """
+    numbers = {np.ones((TILE, TILE), bool).tobytes(): 0}
+    pattern = np.zeros(states.shape, np.int64)
+    within = np.arange(TILE)
+    shift = mask.first_query(n_q, n_k)
+    for row, column in np.argwhere(states == PARTIAL).tolist():
+        # Tiles at the end may reach beyond the last token, where the mask has nothing to say.
+        i = np.minimum(row * TILE + within, n_q - 1)[None, :] + shift
+        j = (column * TILE + within)[:, None]
+        answer = mask.read(i, np.minimum(j, n_k - 1), batch_row) & (j < n_k)
+        answer = np.broadcast_to(answer, (TILE, TILE)).tobytes()
+        pattern[row, column] = numbers.setdefault(answer, len(numbers))
+    patterns = np.frombuffer(b"".join(numbers), bool)
+    return patterns.reshape(-1, TILE, TILE).copy(), pattern

@@ -1,0 +1,455 @@
+"""Decoding with a KV cache equals the call on the whole sequence, in any split and any branch."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import (
+    BATCH,
+    NAMED,
+    batched_masks_with_rules,
+    masks,
+    repeatable,
+)
+
+from lib.decoding import KVCache
+from lib.masks import (
+    Mask,
+    block_causal,
+    causal,
+    coarse,
+    document,
+    every,
+    explicit,
+    full,
+    offsets,
+    padding,
+    prefix,
+    sink,
+    strided,
+    window,
+)
+from lib.torch_attention import attention
+
+IDS = np.arange(40) // 6
+
+
+def qkv(n, leading=(2,), d=4, d_v=3, seed=0, dtype=torch.float64):
+    random = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randn(*leading, n, features, generator=random, dtype=dtype)
+        for features in (d, d, d_v)
+    )
+
+
+def tokens(qkv, start, stop):
+    return (x[..., start:stop, :] for x in qkv)
+
+
+def in_chunks(cache, qkv, bounds):
+    """The outputs of the calls for tokens bounds[0] … bounds[1] − 1, and so on, one after the other."""
+    chunks = pairwise(bounds)
+    return torch.cat([cache.attend(*tokens(qkv, *chunk)) for chunk in chunks], dim=-2)
+
+
+def assert_same(output, expected):
+    torch.testing.assert_close(output, expected, rtol=1e-10, atol=1e-12)
+
+
+def needed(mask, length, longest):
+    """The keys that some query from `length` on may read, from the dense mask."""
+    later = mask.dense(longest)[..., length:, :length]
+    return np.flatnonzero(later.any(axis=tuple(range(later.ndim - 1))))
+
+
+splits = st.lists(st.integers(0, 14), max_size=8).map(
+    lambda cuts: sorted([0, *cuts, 14])
+)
+
+
+# --- equal to the whole call ----------------------------------------------------------------------
+
+
+@given(masks, splits)
+@repeatable
+def test_any_split_of_any_causal_mask_equals_the_whole_call(mask, bounds):
+    mask, x = causal & mask, qkv(14)
+    cache = KVCache(mask, longest=14)
+    assert_same(in_chunks(cache, x, bounds), attention(*x, mask))
+    assert len(cache) == 14
+
+
+@given(batched_masks_with_rules, splits)
+@repeatable
+def test_each_row_of_a_batch_has_its_mask(mask_with_rules, bounds):
+    mask, x = causal & mask_with_rules[0], qkv(14, leading=(BATCH, 2))
+    assert_same(in_chunks(KVCache(mask, 14), x, bounds), attention(*x, mask))
+
+
+WITHOUT_LONGEST = [
+    causal,
+    causal & window(1),
+    causal & window(4),
+    causal & (window(3) | sink(2)),
+    causal & offsets({0, 2, 7}),
+    causal & strided(3),
+    causal & (every(4) | window(2)),
+    causal & padding([9, 3]),
+    causal & Mask(lambda i, j: (i < 10) | (j >= 10)),
+    coarse(causal & window(2), 1),
+]
+
+
+@pytest.mark.parametrize("mask", WITHOUT_LONGEST, ids=repr)
+@pytest.mark.parametrize("chunk", [1, 3, 20])
+def test_no_length_needs_to_be_known_beforehand(mask, chunk):
+    x = qkv(20)
+    cache = KVCache(mask)
+    assert_same(in_chunks(cache, x, [*range(0, 20, chunk), 20]), attention(*x, mask))
+
+
+def test_the_usual_mask_is_causal():
+    x = qkv(5)
+    assert_same(in_chunks(KVCache(), x, [0, 2, 5]), attention(*x, causal))
+
+
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
+def test_queries_keys_and_values_broadcast(leading):
+    q, k, v = qkv(9, leading)[0], qkv(9, leading[-1:])[1], qkv(9, (2, 3))[2]
+    mask = causal & window(3)
+    output = in_chunks(KVCache(mask), (q, k, v), [0, 4, 5, 9])
+    assert_same(output, attention(q, k, v, mask))
+
+
+def test_options_are_those_of_attention():
+    x = qkv(6)
+    cache = KVCache(causal & window(3))
+    cache.attend(*tokens(x, 0, 5))
+    output = cache.attend(*tokens(x, 5, 6), scale=2.0, backend="dense")
+    assert_same(output, attention(*x, causal & window(3), scale=2.0)[:, 5:])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_the_dtype_is_kept(dtype):
+    x = qkv(9, dtype=dtype)
+    output = in_chunks(KVCache(causal & window(3)), x, [0, 4, 5, 9])
+    assert output.dtype == dtype
+    exact = attention(*(y.double() for y in x), causal & window(3))
+    tolerance = 8 * torch.finfo(dtype).eps
+    torch.testing.assert_close(output.double(), exact, rtol=tolerance, atol=tolerance)
+
+
+def test_no_tokens_change_nothing():
+    x = qkv(6)
+    cache = KVCache(causal & window(3))
+    assert cache.attend(*tokens(x, 0, 0)).shape == (2, 0, 3)
+    assert_same(
+        in_chunks(cache, x, [0, 0, 4, 4, 6, 6]), attention(*x, causal & window(3))
+    )
+    assert len(cache) == 6
+
+
+def test_nothing_given_is_changed_or_kept_by_reference():
+    x = qkv(8)
+    mask = causal & window(3)
+    whole = attention(*x, mask)
+    given = [y.clone() for y in x]
+    cache = KVCache(mask)
+    first = cache.attend(*tokens(given, 0, 5))
+    for y, original in zip(given, x, strict=True):
+        torch.testing.assert_close(y, original, rtol=0, atol=0)
+        y[..., :5, :] = torch.nan  # the caller uses the memory for something else
+    assert_same(in_chunks(cache, given, [5, 6, 7, 8]), whole[:, 5:])
+    assert_same(first, whole[:, :5])  # what was returned does not change either
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "mask", [mask for mask, _ in NAMED], ids=lambda mask: repr(mask)[:50]
+)
+def test_only_what_a_later_query_may_read_is_kept(mask):
+    mask, x = causal & mask, qkv(14)
+    for chunk in (1, 4):
+        cache = KVCache(mask, longest=14)
+        for start in range(0, 14, chunk):
+            cache.attend(*tokens(x, start, min(start + chunk, 14)))
+            np.testing.assert_array_equal(
+                cache.kept, needed(mask, len(cache), 14), strict=True
+            )
+
+
+@given(masks, splits)
+@repeatable
+def test_what_a_later_query_may_read_is_kept_under_random_compositions(mask, bounds):
+    mask, x = causal & mask, qkv(14)
+    cache = KVCache(mask, longest=14)
+    for start, stop in pairwise(bounds):
+        cache.attend(*tokens(x, start, stop))
+        assert set(needed(mask, stop, 14)) <= set(cache.kept) <= set(range(stop))
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept"),
+    [
+        (causal, list(range(30))),
+        (causal & window(1), []),
+        (causal & window(5), [26, 27, 28, 29]),
+        (causal & (window(3) | sink(2)), [0, 1, 28, 29]),
+        (causal & (window(2) | every(8)), [0, 8, 16, 24, 29]),
+        (causal & offsets({0, 4}), [26, 27, 28, 29]),
+        (causal & strided(9), list(range(30))),
+        (block_causal(10), list(range(30))),
+        (coarse(causal & window(2), 10), list(range(20, 30))),
+        (causal & padding([3, 12]), list(range(12))),
+    ],
+    ids=repr,
+)
+def test_what_is_kept_after_thirty_tokens(mask, kept):
+    cache = KVCache(mask)
+    x = qkv(30)
+    for start in range(0, 30, 10):
+        cache.attend(*tokens(x, start, start + 10))
+    assert cache.kept.tolist() == kept
+
+
+def test_a_document_is_dropped_when_the_next_begins():
+    cache = KVCache(causal & document(IDS), longest=40)
+    kept = []
+    for start in range(14):
+        cache.attend(*qkv(1, seed=start))
+        kept.append(len(cache.kept))
+    assert kept == [1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 0, 1, 2]
+
+
+@pytest.mark.parametrize("w", [1, 2, 7, 64, 100])
+def test_a_window_needs_memory_for_its_width_alone(w):
+    mask = causal & window(w)
+    x = qkv(400, leading=(), dtype=torch.float32)
+    cache = KVCache(mask)
+    output = cache.attend(*tokens(x, 0, 150))
+    assert cache.capacity <= 4 * w  # the long first chunk is not kept
+    buffers = set()
+    for t in range(150, 400):
+        output = torch.cat([output, cache.attend(*tokens(x, t, t + 1))])
+        assert len(cache.kept) == w - 1
+        assert cache.capacity <= 4 * w
+        if t > 150 and w > 1:
+            buffers.add(cache._keys.data_ptr())
+    assert len(buffers) <= 1  # steps write into the same memory
+    torch.testing.assert_close(output, attention(*x, mask), rtol=1e-5, atol=1e-5)
+
+
+def test_steps_of_a_growing_cache_copy_the_past_seldom():
+    cache, x = KVCache(causal), qkv(1)
+    buffers = []
+    for _ in range(300):
+        cache.attend(*x)
+        buffers.append(cache._keys)
+    assert len({id(buffer) for buffer in buffers}) == 10  # 1, 2, 4, … 512
+    assert cache.capacity == 512
+
+
+# --- branches -------------------------------------------------------------------------------------
+
+MASKS = [
+    causal,
+    causal & window(3),
+    causal & (window(2) | sink(1)),
+    causal & document(IDS),
+    causal & every(3),
+]
+
+
+@given(
+    st.sampled_from(MASKS),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=12),
+)
+@repeatable
+def test_every_branch_is_a_sequence_of_its_own(mask, steps):
+    # A step (branch, 0) forks the branch, a step (branch, n) gives it n tokens of its own.
+    branches = [(KVCache(mask, longest=40), qkv(0))]
+    for seed, (branch, n) in enumerate(steps):
+        cache, past = branches[branch % len(branches)]
+        if n == 0:
+            branches.append((cache.fork(), past))
+            continue
+        new = qkv(n, seed=seed)
+        now = tuple(torch.cat(pair, dim=-2) for pair in zip(past, new, strict=True))
+        output = cache.attend(*new)
+        assert_same(output, attention(*now, mask)[:, -n:])
+        branches[branch % len(branches)] = (cache, now)
+    for cache, past in branches:
+        new = qkv(2, seed=99)
+        now = tuple(torch.cat(pair, dim=-2) for pair in zip(past, new, strict=True))
+        assert_same(cache.attend(*new), attention(*now, mask)[:, -2:])
+
+
+@pytest.mark.parametrize("mask", MASKS, ids=repr)
+@pytest.mark.parametrize("first", ["child", "parent"])
+def test_a_fork_and_its_parent_never_change_each_other(mask, first):
+    x, other = qkv(12), qkv(12, seed=1)
+    parent = KVCache(mask, longest=40)
+    parent.attend(*tokens(x, 0, 7))
+    child = parent.fork()
+    assert (len(child), child.kept.tolist()) == (7, parent.kept.tolist())
+    lines = {"parent": (parent, x), "child": (child, other)}
+    for name in (first, *(lines.keys() - {first})):
+        cache, source = lines[name]
+        whole = tuple(
+            torch.cat([a[:, :7], b[:, 7:]], dim=1)
+            for a, b in zip(x, source, strict=True)
+        )
+        assert_same(in_chunks(cache, whole, [7, 8, 12]), attention(*whole, mask)[:, 7:])
+
+
+def test_a_fork_shares_the_past_until_one_of_them_goes_on():
+    parent = KVCache(causal)
+    parent.attend(*qkv(5))
+    child = parent.fork()
+    assert child._keys is parent._keys
+    child.attend(*qkv(1))
+    assert child._keys is not parent._keys
+    assert (len(parent), len(child)) == (5, 6)
+
+
+# --- masks that look ahead ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mask", "bounds"),
+    [
+        (block_causal(4), [0, 4, 12, 16]),
+        (causal | prefix(6), [0, 6, 7, 10, 16]),
+        (causal | prefix(6), [0, 9, 16]),
+        (causal | document([0] * 5 + [1] * 3 + [2] * 8), [0, 5, 8, 16]),
+        (full, [0, 16]),
+    ],
+    ids=repr,
+)
+def test_what_reads_ahead_within_one_call_is_fine(mask, bounds):
+    x = qkv(16)
+    assert_same(in_chunks(KVCache(mask, 16), x, bounds), attention(*x, mask))
+
+
+@pytest.mark.parametrize(
+    ("mask", "bounds", "query", "key"),
+    [
+        (block_causal(4), [0, 4, 6, 7], 4, 6),
+        (causal | prefix(6), [0, 4, 5], 0, 4),
+        (window(2), [0, 5, 6], 4, 5),
+        (full, [0, 1, 3], 0, 1),
+        (causal | offsets({0}).shift(6), [0, 4, 7], 0, 6),
+        (explicit(np.eye(16)[:, ::-1] > 0), [0, 5, 11, 14], 2, 13),
+    ],
+    ids=repr,
+)
+def test_a_key_that_an_earlier_query_may_read_comes_too_late(mask, bounds, query, key):
+    x = qkv(16)
+    cache = KVCache(mask, longest=16)
+    before = in_chunks(cache, x, bounds[:-1])
+    state = len(cache), cache.kept.tolist()
+    with pytest.raises(
+        ValueError, match=rf"query {query}, .* key {key}, .*in one call.*causal & mask"
+    ):
+        cache.attend(*tokens(x, *bounds[-2:]))
+    assert (len(cache), cache.kept.tolist()) == state
+    assert before.shape[-2] == bounds[-2]
+
+
+def test_where_intervals_cannot_exclude_it_pairs_are_looked_at():
+    # No key is even and odd, but a tile has keys of both kinds.
+    mask = causal | (every(2) & every(2, 1))
+    assert mask.tiles(4, size=2).show() == "▨▨\n■▨"
+    x = qkv(9)
+    assert_same(in_chunks(KVCache(mask), x, [0, 3, 4, 9]), attention(*x, causal))
+
+
+# --- gradients ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", MASKS, ids=repr)
+@pytest.mark.parametrize(
+    "bounds", [[0, 12], [0, 5, 6, 7, 12]], ids=["one call", "chunks"]
+)
+def test_gradients_are_those_of_the_whole_call(mask, bounds):
+    gradients = []
+    for call in (
+        lambda *x: in_chunks(KVCache(mask, 40), x, bounds),
+        lambda *x: attention(*x, mask),
+    ):
+        x = [y.requires_grad_() for y in qkv(12)]
+        (
+            call(*x) * torch.linspace(-1, 1, 36, dtype=torch.float64).reshape(12, 3)
+        ).sum().backward()
+        gradients.append([y.grad for y in x])
+    for ours, expected in zip(*gradients, strict=True):
+        assert_same(ours, expected)
+
+
+@pytest.mark.parametrize("name", ["q", "k", "v"])
+def test_what_needs_no_gradient_does_not_spoil_the_gradient_of_the_rest(name):
+    mask, gradients = causal & window(3), []
+    for call in (
+        lambda *x: in_chunks(KVCache(mask), x, [0, 4, 5, 6, 8]),
+        lambda *x: attention(*x, mask),
+    ):
+        x = dict(zip("qkv", qkv(8), strict=True))
+        x[name].requires_grad_()
+        (call(*x.values()) ** 2).sum().backward()
+        gradients.append(x[name].grad)
+    assert_same(*gradients)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+def started(mask=causal, longest=None):
+    cache = KVCache(mask, longest)
+    cache.attend(*qkv(3))
+    return cache
+
+
+Q, K, V = qkv(2)
+WRONG = {
+    "mask": (lambda: KVCache("causal"), TypeError, "mask: expected a Mask, got str"),
+    "longest": (lambda: KVCache(causal, -1), ValueError, "longest: expected at least 0, got -1"),
+    "kind of longest": (lambda: KVCache(causal, 2.0), TypeError, "longest: expected an integer"),
+    "no longest": (lambda: KVCache(document([0, 1])), ValueError, "longest: .* got None; document: its table has 2"),
+    "long longest": (lambda: KVCache(document([0, 1]), 3), ValueError, "longest: .* got 3; document"),
+    "too many": (lambda: started(longest=4).attend(Q, K, V), ValueError, "longest: .* 4 .* has 3; got 2 more"),
+    "array": (lambda: KVCache().attend(Q.numpy(), K, V), TypeError, "q: expected a tensor, got ndarray"),
+    "one dimension": (lambda: KVCache().attend(Q, K, V[0, 0]), ValueError, r"v: .*tokens, features\), got \(3,\)"),
+    "tokens": (lambda: KVCache().attend(Q, K, V[:, :1]), ValueError, "q, k and v: .* got 2, 2 and 1"),
+    "old keys": (lambda: KVCache().attend(Q[:, :1], K, V), ValueError, "q, k and v: .* got 1, 2 and 2"),
+    "features": (lambda: KVCache().attend(Q, K[..., :2], V), ValueError, "q and k: .* same number of features"),
+    "features of the cache": (lambda: started().attend(Q, K[..., :2], V), ValueError, r"k: .* 4\).* got .* 2\)"),
+    "batch of the cache": (lambda: started().attend(Q, K, V[:1]), ValueError, r"v: .*\(2, .* got .*\(1, "),
+    "dtype of the cache": (lambda: started().attend(Q, K.float(), V), ValueError, "k: .*float64.* got .*float32"),
+    "device of the cache": (lambda: started().attend(Q, K.to("meta"), V), ValueError, "k: .*cpu.* got .*meta"),
+    "option": (lambda: KVCache().attend(Q, K, V, backend="fast"), ValueError, "backend: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "words"), WRONG.values(), ids=WRONG)
+def test_bad_input_is_named(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_a_call_that_fails_leaves_the_cache_as_it_was():
+    x = qkv(8)
+    cache = KVCache(causal & window(4))
+    cache.attend(*tokens(x, 0, 5))
+    with pytest.raises(ValueError, match="backend"):
+        cache.attend(*tokens(x, 5, 6), backend="fast")
+    with pytest.raises(TypeError, match="q and k"):
+        cache.attend(x[0][:, 5:6].float(), *tokens(x[1:], 5, 6))
+    assert (len(cache), cache.kept.tolist()) == (5, [2, 3, 4])
+    assert_same(
+        in_chunks(cache, x, [5, 6, 8]), attention(*x, causal & window(4))[:, 5:]
+    )
