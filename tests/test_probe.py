@@ -334,6 +334,18 @@ def test_a_leak_that_only_small_or_only_large_changes_show_is_found(wanted):
     assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_leak_that_only_one_direction_shows_is_found(sign):
+    usual = np.roll(random_input(), -1, axis=0)
+
+    def one_sided(x):
+        change = np.roll(x, -1, axis=0) - usual
+        return x + np.maximum(sign * change.sum(axis=1, keepdims=True), 0)
+
+    found = causality_probe(one_sided, random_input(), seeds=(0,), scales=(1.0,))
+    assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
 def test_a_row_that_is_nan_whatever_comes_is_no_leak():
     f = lambda x: np.where(np.arange(N)[:, None] == 0, np.nan, x)  # noqa: E731
     assert causality_probe(f, random_input()).causal
@@ -384,6 +396,23 @@ def test_batch_statistics_leak_in_train_mode_only():
     assert (found.modes["train"] > 0).all()
     assert np.array_equal(found.modes["eval"] > 0, np.eye(N) > 0)
     assert "in train mode" in str(found)
+
+
+class SpoiltByTraining(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, x):
+        if self.training:
+            self.scale.zero_()
+        return x * self.scale
+
+
+def test_eval_mode_sees_the_buffers_as_they_were():
+    found = causality_probe(SpoiltByTraining(), torch.tensor(random_input()))
+    assert found.modes["eval"].diagonal().all()
+    assert not found.modes["train"].any()
 
 
 class MaskedInTrainingOnly(nn.Module):
