@@ -4,12 +4,14 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import flex_attention as flex
 
 from lib import numpy_attention, torch_attention
 from lib.masks import causal, document, offsets, prefix, window
@@ -17,7 +19,13 @@ from lib.numpy_attention import softmax
 from lib.probe import causality_probe, prefix_probe
 
 N, D = 5, 4
-QUICK = {"seeds": (0,), "scales": (0.1, 10.0)}
+
+
+def one_scale(case):
+    """Options for a quick probe: one scale, now one and now the other."""
+    return {"seeds": (0,), "scales": (10.0 ** (case // 2 % 2),)}
+
+
 MASKS = [
     causal,
     causal & window(2),
@@ -102,6 +110,12 @@ CORRECT = {
     ),
     "dense": Correct(backend("dense"), ALL, BATCHED, masks=True),
     "sdpa": Correct(backend("sdpa"), ALL, BATCHED, masks=True),
+    "tiled": Correct(backend("tiled"), ALL, BATCHED, masks=True),
+    "NumPy tiled": Correct(
+        numpy_layer(partial(numpy_attention.tiled_attention, tile=2)),
+        ("float16", "float32", "float64"),
+        masks=True,
+    ),
     "F.sdpa is_causal": Correct(
         torch_layer(
             lambda q, k, v, _: F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -147,14 +161,14 @@ CORRECT = {
     ),
 }
 KINDS = [(name, dtype) for name, kind in CORRECT.items() for dtype in kind.dtypes]
-CASES = 40
+CASES = 32
 
 
 def case(name, dtype, seed):
     kind = CORRECT[name]
     mask = MASKS[seed % len(MASKS)] if kind.masks else causal
     x = 10.0 ** (seed % 3 - 1) * random_input(seed + 1000, kind.shape)
-    is_numpy = name == "NumPy"
+    is_numpy = name.startswith("NumPy")
     x = x.astype(dtype) if is_numpy else torch.tensor(x).to(getattr(torch, dtype))
     f, module = kind.build(seed, mask, dtype)
     return f, x, mask, module
@@ -168,7 +182,7 @@ def test_the_correct_cases_are_at_least_a_thousand():
 def test_nothing_correct_is_accused(name, dtype):
     for seed in range(CASES):
         f, x, mask, module = case(name, dtype, seed)
-        found = causality_probe(f, x, mask=mask, module=module, **QUICK)
+        found = causality_probe(f, x, mask=mask, module=module, **one_scale(seed))
         assert found.causal, f"case {seed}: {found}"
         assert found.matrix[0, 0] > 0  # and it does see that outputs move
 
@@ -179,6 +193,18 @@ def test_no_correct_function_of_a_prefix_is_accused(name, dtype):
         f, x, _, module = case(name, dtype, seed)
         found = prefix_probe(f, x, module=module)
         assert found.causal, f"case {seed}: {found}"
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_flex_attention_is_not_accused(dtype):
+    table = flex.create_block_mask(causal, 1, 1, N, N, device="cpu")
+    x = torch.tensor(random_input(0, (1, 2, N, 16))).to(getattr(torch, dtype))
+    found = causality_probe(
+        lambda x: flex.flex_attention(x, x, x, block_mask=table), x, **one_scale(2)
+    )
+    assert found.causal, str(found)
+    assert found.matrix[0, 0] > 0
 
 
 class Decoder(nn.Module):
@@ -213,7 +239,7 @@ def test_token_ids_in_both_modes():
 def test_no_token_and_one_token(n):
     x = random_input(0, (n, D))
     assert causality_probe(lambda x: x, x).causal
-    assert causality_probe(lambda x: x, x).matrix.shape == (n, n)
+    assert causality_probe(lambda x: x, x, poison=True).reads.shape == (n, n)
     assert prefix_probe(lambda x: x, x).causal
 
 
@@ -314,6 +340,18 @@ def test_a_leak_that_only_small_or_only_large_changes_show_is_found(wanted):
     assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_leak_that_only_one_direction_shows_is_found(sign):
+    usual = np.roll(random_input(), -1, axis=0)
+
+    def one_sided(x):
+        change = np.roll(x, -1, axis=0) - usual
+        return x + np.maximum(sign * change.sum(axis=1, keepdims=True), 0)
+
+    found = causality_probe(one_sided, random_input(), seeds=(0,), scales=(1.0,))
+    assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
 def test_a_row_that_is_nan_whatever_comes_is_no_leak():
     f = lambda x: np.where(np.arange(N)[:, None] == 0, np.nan, x)  # noqa: E731
     assert causality_probe(f, random_input()).causal
@@ -324,6 +362,27 @@ def test_a_leak_that_hides_at_a_special_input_is_found_at_another():
     still = np.zeros((N, D))
     assert causality_probe(through_the_denominator, still, seeds=(0,)).causal
     assert not causality_probe(through_the_denominator, still).causal
+
+
+TAKES_ANY_MASK = [
+    kind
+    for kind in KINDS
+    if CORRECT[kind[0]].masks and kind[1] in ("float16", "float32")
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), TAKES_ANY_MASK)
+def test_one_open_pair_is_found_wherever_it_is(name, dtype):
+    for seed, (i, j) in enumerate(np.argwhere(~causal.dense(N))):
+        opened = causal.dense(N)
+        opened[i, j] = True
+        x = random_input(seed, CORRECT[name].shape)
+        if name.startswith("NumPy"):
+            x = x.astype(dtype)
+        else:
+            x, opened = torch.tensor(x).to(getattr(torch, dtype)), torch.tensor(opened)
+        f, _ = CORRECT[name].build(seed, opened, dtype)
+        assert causality_probe(f, x).leaks == [(i, j)]
 
 
 class BatchNormOverTime(nn.Module):
@@ -343,6 +402,23 @@ def test_batch_statistics_leak_in_train_mode_only():
     assert (found.modes["train"] > 0).all()
     assert np.array_equal(found.modes["eval"] > 0, np.eye(N) > 0)
     assert "in train mode" in str(found)
+
+
+class SpoiltByTraining(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, x):
+        if self.training:
+            self.scale.zero_()
+        return x * self.scale
+
+
+def test_eval_mode_sees_the_buffers_as_they_were():
+    found = causality_probe(SpoiltByTraining(), torch.tensor(random_input()))
+    assert found.modes["eval"].diagonal().all()
+    assert not found.modes["train"].any()
 
 
 class MaskedInTrainingOnly(nn.Module):
