@@ -37,6 +37,7 @@ test: $(INSTALLED)
 	@$(BIN)/python -m lib repository --check
 	@$(BIN)/python -m lib exercises --check
 	@$(BIN)/python -m lib ledger --check
+	@$(BIN)/python -m lib zoo --check
 	@$(BIN)/python -m lib notebooks --check
 	@echo "== 3/3 The tests, and every notebook run and compared with what it stores"
 	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 tests $(NOTEBOOKS)
