@@ -486,16 +486,16 @@ def test_a_cache_that_only_other_inputs_spoil_is_reported():
     assert not causality_probe(with_memory, random_input(), seeds=(0,)).repeatable
 
 
-def test_a_function_with_two_answers_in_turn_is_reported():
+def test_a_function_with_three_answers_in_turn_is_reported():
     turn = [0]
 
-    def alternating(x):
+    def one_of_three(x):
         turn[0] += 1
-        return x + turn[0] % 2
+        return x + turn[0] % 3
 
-    # After an even number of calls it gives the first answer again.
+    # With two scales the last call gives the first answer again, with one scale it does not.
     for scales in ((1.0,), (0.1, 1.0)):
-        found = causality_probe(alternating, random_input(), scales=scales)
+        found = causality_probe(one_of_three, random_input(), scales=scales, seeds=(0,))
         assert not found.repeatable
 
 
