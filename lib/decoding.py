@@ -29,7 +29,7 @@ class KVCache:
     a sequence into calls, the outputs are those of one call of `attention` on the whole sequence.
 
     `longest` is the number of tokens that the sequence can have at most. Masks that hold tables
-    (`document`, `explicit`) need it, and are read from it to the end at each step. Positions in the mask
+    (`document`, `explicit`) need it, and each step reads their tables to the end. Positions in the mask
     count from the start of the sequence, whatever has been dropped.
     """
 
@@ -143,7 +143,6 @@ class KVCache:
         if self._shared or 4 * n_alive < self.capacity:
             self._keys = self._keys[..., slots, :]
             self._values = self._values[..., slots, :]
-            self._shared = False
         else:
             for buffer in (self._keys, self._values):
                 buffer[..., free, :] = buffer[..., slots[free], :]

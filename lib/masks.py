@@ -483,19 +483,34 @@ class Composite(Mask):
 
 @_mask
 class coarse(Composite):
-    """A mask applied to blocks instead of tokens: i // size and j // size take the place of i and j."""
+    """A mask applied to blocks instead of tokens: i // size and j // size take the place of i and j.
+
+    Queries may be grouped by another number, `query_size`: with 1 each query has a row of its own over the
+    blocks of keys (Chapter 8, "Top-k tiles").
+    """
 
     operand: Mask
     size: int
+    query_size: int | None = None
     symbol = "coarse"
 
     def __post_init__(self):
         super().__post_init__()
         size = arguments.integer("size", self.size, at_least=1)
-        _set(self, size=size, starts=self.operand.starts * size)
+        query_size = size
+        if self.query_size is not None:
+            query_size = arguments.integer("query_size", self.query_size, at_least=1)
+        starts = self.operand.starts * query_size
+        _set(self, size=size, query_size=query_size, starts=starts)
 
     def read(self, i, j, b=None):
-        return self.operand.read(i // self.size, j // self.size, b)
+        return self.operand.read(i // self.query_size, j // self.size, b)
+
+    def __repr__(self):
+        by_query = (
+            "" if self.query_size == self.size else f", query_size={self.query_size}"
+        )
+        return f"coarse({self.operand!r}, {self.size}{by_query})"
 
 
 def block_causal(size: int) -> Mask:

@@ -1,4 +1,4 @@
-"""Attention in NumPy, written to be read beside Chapter 1.
+"""Attention in NumPy, written to be read beside Chapters 1 and 9.
 
 Shapes: q is (..., n_q, d), k is (..., n_k, d), v is (..., n_k, d_v); the leading dimensions broadcast.
 A mask is a `lib.masks.Mask`, a boolean array that broadcasts to (..., n_q, n_k), or None (everything is

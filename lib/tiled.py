@@ -2,8 +2,8 @@
 
 `lib.pieces` cuts the work; here every piece gets its scores, its softmax and its mean of values. Where several
 pieces serve one query, the online softmax merges them (Milakov & Gimelshein 2018; Chapter 9). The weights of
-all pairs never exist together: the backward pass computes those of a piece anew, from its scores and the
-stored logarithm of each row's sum, as FlashAttention does (Dao et al. 2022).
+all pairs never exist together: the backward pass computes those of a piece anew, from its scores and what is
+stored of each row, as FlashAttention does (Dao et al. 2022).
 
 The readable form of the same idea is `lib.numpy_attention.tiled_attention`.
 """
@@ -34,10 +34,16 @@ def attend(
         batch_row = None if mask.batch is None else row
         cut = plan(mask, n_q, n_k, batch_row, q.device)
         padded = (_padded(x.to(dtype).contiguous(), cut.tile) for x in qkv)
-        outputs.append(OverPieces.apply(*padded, cut, scale)[:, :n_q])
+        with _no_autocast(q):
+            outputs.append(OverPieces.apply(*padded, cut, scale)[:, :n_q])
     # One output needs no copy.
     output = torch.stack(outputs) if len(outputs) > 1 else outputs[0][None]
     return output.to(q.dtype)
+
+
+def _no_autocast(x: torch.Tensor) -> torch.autocast:
+    """Autocast would do single products in half precision, among sums in full."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _padded(x: torch.Tensor, tile: int) -> torch.Tensor:
@@ -50,42 +56,46 @@ class OverPieces(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q, k, v, cut: Plan, scale: float):
-        output = _rows_like(q, v.shape[-1], 0, cut)
-        # log₂ Σ_j 2^score_ij of each row; −∞ where no key has been met.
-        sums = _rows_like(q, 1, -math.inf, cut)
+        # Of each row so far: the mean of the values, the largest score, and Σ_j 2^(score_ij − largest).
+        # The logarithm of the sum alone would be lost beside a score of 4e9.
+        state = (
+            _rows_like(q, v.shape[-1], 0, cut),
+            _rows_like(q, 1, torch.finfo(q.dtype).min, cut),
+            _rows_like(q, 1, 0, cut),
+        )
         for piece, bias, first, head, key_head in _work(cut, q, k):
             scores = _scores(piece, bias, q[head], k[key_head], scale)
             found = _softmax_mean(piece, scores, v[key_head])
             if not first:
-                known = piece.queries(output[head]), piece.queries(sums[head])
-                found = _merge(known, found)
-            piece.store(output[head], found[0])
-            piece.store(sums[head], found[1])
-        ctx.save_for_backward(q, k, v, output, sums)
+                found = _merge([piece.queries(x[head]) for x in state], found)
+            for x, values in zip(state, found, strict=True):
+                piece.store(x[head], values)
+        ctx.save_for_backward(q, k, v, *state)
         ctx.cut, ctx.scale = cut, scale
-        return output
+        return state[0]
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        q, k, v, output, sums = ctx.saved_tensors
+        q, k, v, output, largest, total = ctx.saved_tensors
         to_q = _rows_like(q, q.shape[-1], 0, ctx.cut)
         to_k, to_v = torch.zeros_like(k), torch.zeros_like(v)
-        sums = sums.masked_fill(sums == -math.inf, 0)  # 2^(−∞ − 0) is 0 too
-        for piece, bias, first, head, key_head in _work(ctx.cut, q, k):
-            scores = _scores(piece, bias, q[head], k[key_head], ctx.scale)
-            weights = scores.sub_(piece.queries(sums[head]).mT).exp2_()
-            g = piece.queries(gradient[head])
-            piece.add_mix(to_v[key_head], weights, g)
-            # ∂L/∂s_ij = α_ij (g_i · v_j − g_i · a_i)
-            slopes = piece.products(g, v[key_head])
-            slopes.sub_((g * piece.queries(output[head])).sum(-1)[:, None])
-            slopes.mul_(weights).mul_(ctx.scale)
-            step = piece.mix(slopes, k[key_head])
-            if not first:
-                step += piece.queries(to_q[head])
-            piece.store(to_q[head], step)
-            piece.add_mix(to_k[key_head], slopes, piece.queries(q[head]))
+        with _no_autocast(q):
+            for piece, bias, first, head, key_head in _work(ctx.cut, q, k):
+                scores = _scores(piece, bias, q[head], k[key_head], ctx.scale)
+                weights = scores.sub_(piece.queries(largest[head]).mT).exp2_()
+                # The weights are still to be divided by their total; what they multiply is divided instead.
+                g = piece.queries(gradient[head]) / _or_one(piece.queries(total[head]))
+                piece.add_mix(to_v[key_head], weights, g)
+                # ∂L/∂s_ij = α_ij (g_i · v_j − g_i · a_i)
+                slopes = piece.products(g, v[key_head])
+                slopes.sub_((g * piece.queries(output[head])).sum(-1)[:, None])
+                slopes.mul_(weights).mul_(ctx.scale)
+                step = piece.mix(slopes, k[key_head])
+                if not first:
+                    step += piece.queries(to_q[head])
+                piece.store(to_q[head], step)
+                piece.add_mix(to_k[key_head], slopes, piece.queries(q[head]))
         return to_q, to_k, to_v, None, None
 
 
@@ -115,18 +125,27 @@ def _scores(piece: Piece, bias: Bias, q: torch.Tensor, k: torch.Tensor, scale: f
 
 
 def _softmax_mean(piece: Piece, scores: torch.Tensor, v: torch.Tensor):
-    """Weighted means (R, m, d_v) of the values, and log₂ Σ 2^score (R, m, 1). Overwrites the scores."""
-    largest = scores.amax(1, keepdim=True).clamp_min_(torch.finfo(scores.dtype).min)
+    """Of the scores (R, c, m): the mean of the values (R, m, d_v), the largest, the sum (R, m, 1).
+
+    Overwrites the scores.
+    """
+    lowest = torch.finfo(scores.dtype).min  # for a row without a key
+    largest = scores.amax(1, keepdim=True).clamp_min_(lowest)
     weights = scores.sub_(largest).exp2_()
-    total = weights.sum(1, keepdim=True)
-    mean = piece.mix(weights, v) / total.masked_fill(total == 0, 1).mT
-    return mean, (total.log2() + largest).mT
+    total = weights.sum(1, keepdim=True).mT
+    return piece.mix(weights, v) / _or_one(total), largest.mT, total
 
 
 def _merge(one, other):
-    """The softmax over the keys of both, from the means and the logarithms of the sums of each."""
-    (mean, log_sum), (other_mean, other_log_sum) = one, other
-    total = torch.logaddexp2(log_sum, other_log_sum)
-    finite = total.clamp_min(torch.finfo(total.dtype).min)
-    share, other_share = (log_sum - finite).exp2(), (other_log_sum - finite).exp2()
-    return mean * share + other_mean * other_share, total
+    """The mean, the largest score and the sum over the keys of both (the online softmax)."""
+    (mean, largest, total), (other_mean, other_largest, other_total) = one, other
+    joint = torch.maximum(largest, other_largest)
+    total = total * (largest - joint).exp2()
+    other_total = other_total * (other_largest - joint).exp2()
+    sum_ = total + other_total
+    mean = (mean * total + other_mean * other_total) / _or_one(sum_)
+    return mean, joint, sum_
+
+
+def _or_one(total: torch.Tensor) -> torch.Tensor:
+    return total.masked_fill(total == 0, 1)

@@ -97,7 +97,7 @@ def attention(
     if 0 in (q.numel(), k.numel(), v.numel()):  # where fused kernels disagree
         backend = "dense"
     if backend == "auto":
-        backend = choose_backend(mask, n_q, n_k, q.device).backend
+        backend = choose_backend(mask, n_q, n_k, q.device, q.dtype).backend
     if backend == "dense":
         return attention_weights(q, k, mask, scale=scale) @ v
     factor = score_scale(scale, q.shape[-1])
@@ -118,8 +118,9 @@ def choose_backend(
     n_q: int,
     n_k: int | None = None,
     device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Choice:
-    """What backend="auto" takes for this mask and these lengths on this device, and the reason."""
+    """What backend="auto" takes for this mask, these lengths, this device and dtype, and the reason."""
     n_k = n_q if n_k is None else n_k
     if mask is None or (isinstance(mask, Mask) and mask == full):
         return Choice(
@@ -137,7 +138,8 @@ def choose_backend(
     reason = f"{share:.1%} of the tiles hold an allowed pair"
     if share > WORTH_SKIPPING:
         return Choice("sdpa", f"{reason}, too many for skipping to pay")
-    if torch.device(device).type == "cuda" and importlib.util.find_spec("triton"):
+    on_gpu = torch.device(device).type == "cuda" and importlib.util.find_spec("triton")
+    if on_gpu and dtype != torch.float64:  # which FlexAttention's kernels do not know
         return Choice(
             "flex",
             f"{reason}, and on this GPU FlexAttention is compiled to skip the others",

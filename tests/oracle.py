@@ -47,8 +47,8 @@ def same_block(size: int) -> Rule:
     return lambda i, j: math.floor(i / size) == math.floor(j / size)
 
 
-def coarse(a: Rule, size: int) -> Rule:
-    return lambda i, j: a(math.floor(i / size), math.floor(j / size))
+def coarse(a: Rule, size: int, query_size: int | None = None) -> Rule:
+    return lambda i, j: a(math.floor(i / (query_size or size)), math.floor(j / size))
 
 
 def document(ids: list[int]) -> Rule:
@@ -142,3 +142,50 @@ def _softmax_row(query: list, keys: list, allowed: list, scale: float | None) ->
         for score, may in zip(scores, allowed, strict=True)
     ]
     return [x / math.fsum(exponentials) for x in exponentials]
+
+
+def gated_weights(
+    q: np.ndarray, k: np.ndarray, allowed: np.ndarray, gate: np.ndarray
+) -> np.ndarray:
+    """Weights (n_q, n_k) in proportion to gate · exp(score) over the allowed pairs; zeros in a row without any."""
+    weights = np.zeros(allowed.shape)
+    for row in range(len(q)):
+        # Logarithms of gate · exp(score), so that neither overflows.
+        shares = {}
+        for column in range(len(k)):
+            if allowed[row, column] and gate[row, column] > 0:
+                score = math.fsum(q[row] * k[column]) / math.sqrt(q.shape[-1])
+                shares[column] = score + math.log(gate[row, column])
+        largest = max(shares.values(), default=0.0)
+        total = math.fsum(math.exp(share - largest) for share in shares.values())
+        for column, share in shares.items():
+            weights[row, column] = math.exp(share - largest) / total
+    return weights
+
+
+def span_gate(distance: int, span: float, ramp: float) -> float:
+    """Open up to the span, then falling in a straight line, shut from span + ramp on."""
+    if distance <= span:
+        return 1.0
+    return max(1 - (distance - span) / ramp, 0.0)
+
+
+def chosen_tiles(
+    q: np.ndarray, k: np.ndarray, size: int, keep: int, share: int = 1
+) -> np.ndarray:
+    """The tiles (n_q, n_tiles) that each query reads: its own, and the best keep − 1 of those before it."""
+    chosen = np.zeros((len(q), math.ceil(len(k) / size)), dtype=bool)
+    for row in range(len(q)):
+        own = (len(k) - len(q) + row) // size
+        chooser = q[row - row % share]
+        mean_keys = [
+            [math.fsum(column) / size for column in k[t * size : t * size + size].T]
+            for t in range(own)
+        ]
+        affinity = [
+            math.fsum(a * b for a, b in zip(chooser, mean_key, strict=True))
+            for mean_key in mean_keys
+        ]
+        ranked = sorted(range(own), key=lambda tile: (-affinity[tile], tile))
+        chosen[row, [own, *ranked[: keep - 1]]] = True
+    return chosen

@@ -48,6 +48,7 @@ NAMED = [
     (local(3, 1), oracle.local(3, 1)),
     (offsets({0}), oracle.offsets({0})),
     (offsets({0, 2, 5}), oracle.offsets({0, 2, 5})),
+    (offsets({0, 3, 4, 5}), oracle.offsets({0, 3, 4, 5})),
     (strided(1), oracle.strided(1)),
     (strided(3), oracle.strided(3)),
     (every(1), oracle.every(1)),
@@ -60,6 +61,7 @@ NAMED = [
     (same_block(3), oracle.same_block(3)),
     (block_causal(2), oracle.coarse(oracle.causal, 2)),
     (coarse(strided(2), 3), oracle.coarse(oracle.strided(2), 3)),
+    (coarse(explicit(ROWS), 4, 1), oracle.coarse(oracle.explicit(ROWS), 4, 1)),
     (document(IDS), oracle.document(IDS)),
     (padding(4), oracle.prefix(4)),
     (padding(0), oracle.prefix(0)),
@@ -124,6 +126,35 @@ masks = masks_with_rules.map(lambda pair: pair[0])
 batched_masks_with_rules = _trees(
     [(mask, [rule] * BATCH) for mask, rule in NAMED] + 8 * BATCHED
 ).filter(lambda tree: tree[0].batch is not None)
+
+
+# Conditions on i and j as Python source, for masks traced from functions.
+_numbers = st.recursive(
+    st.sampled_from(["i", "j"]),
+    lambda parts: st.one_of(
+        st.builds("({} {} {})".format, parts, st.sampled_from("+-"), parts),
+        st.builds("({} {} {})".format, parts, st.sampled_from("+-"), st.integers(-5, 5)),
+        st.builds("({} {} {})".format, st.integers(-5, 5), st.sampled_from("+-"), parts),
+        st.builds(
+            "({} {} {})".format, parts, st.sampled_from(["//", "%"]), st.integers(1, 4)
+        ),
+    ),
+    max_leaves=4,
+)  # fmt: skip
+_comparisons = st.builds(
+    "({} {} {})".format,
+    _numbers,
+    st.sampled_from(["<", "<=", "==", ">", ">=", "!="]),
+    st.one_of(_numbers, st.integers(-5, 5)),
+)
+conditions = st.recursive(
+    _comparisons,
+    lambda parts: st.one_of(
+        st.builds("({} {} {})".format, parts, st.sampled_from("&|"), parts),
+        st.builds("(~{})".format, parts),
+    ),
+    max_leaves=4,
+)
 
 
 @st.composite

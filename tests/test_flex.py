@@ -1,4 +1,4 @@
-"""A mask is a FlexAttention mask_mod: block masks against `dense`, attention against SDPA, also compiled."""
+"""FlexAttention: a mask as its mask_mod, block masks from tile maps, and the back ends "flex" and "auto"."""
 
 import shutil
 
@@ -13,17 +13,20 @@ from torch.nn.attention.flex_attention import (
     flex_attention,
 )
 
+from lib import flex, torch_attention
 from lib.masks import (
     Mask,
     causal,
     coarse,
     document,
     explicit,
+    full,
     padding,
     sink,
     strided,
     window,
 )
+from lib.torch_attention import attention, choose_backend
 
 MASKS = [mask for mask, _ in NAMED + BATCHED] + [
     causal & (window(3) | sink(1)),
@@ -99,18 +102,127 @@ COMPILED = {
 }
 
 
-@pytest.mark.skipif(
+needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs g++, and it is not here"
 )
+
+
+@every_mask
+@pytest.mark.parametrize(("n_q", "n_k"), [(16, 16), (5, 12), (9, 13)])
+def test_the_block_mask_of_the_tile_map_leads_flex_attention_to_the_same(
+    mask, n_q, n_k, monkeypatch
+):
+    """Blocks of 4, so that there are some of each state, and short ones at the ends."""
+    monkeypatch.setattr(flex, "BLOCK", 4)
+    blocks = flex.block_mask(mask, n_q, n_k)
+    wanted = create_block_mask(
+        mask.shift(n_k - n_q), mask.batch, None, n_q, n_k, device="cpu", BLOCK_SIZE=4
+    )
+    found = blocks.to_dense().bool()
+    # Sound: no block that holds an allowed pair is left out, and none is full that holds a forbidden one.
+    assert (found | ~wanted.to_dense().bool()).all()
+    for b in range(len(found)):
+        full_found = block_count(blocks.full_kv_num_blocks, blocks.full_kv_indices, b)
+        full_wanted = block_count(wanted.full_kv_num_blocks, wanted.full_kv_indices, b)
+        assert (full_wanted | ~full_found).all()
+
+
+def test_the_block_mask_of_a_named_mask_is_that_of_create_block_mask():
+    mask = causal & (window(300) | sink(4))
+    blocks = flex.block_mask(mask, 1024)
+    wanted = create_block_mask(mask, None, None, 1024, 1024, device="cpu")
+    assert torch.equal(blocks.to_dense(), wanted.to_dense())
+    assert torch.equal(blocks.full_kv_num_blocks, wanted.full_kv_num_blocks)
+
+
+def test_the_block_mask_of_a_long_sequence_needs_no_n_by_n():
+    """131,072 tokens: create_block_mask would ask about 16 GiB of pairs."""
+    blocks = flex.block_mask(causal & window(256), 131_072)
+    assert blocks.kv_num_blocks.sum() + blocks.full_kv_num_blocks.sum() == 3 * 1024 - 3
+
+
+@needs_compiler
 @pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace:UserWarning")
 @pytest.mark.parametrize("name", COMPILED)
-def test_compiled_flex_attention_equals_sdpa_with_the_dense_mask(name):
+def test_the_back_end_flex_equals_the_dense_one(name):
     mask = COMPILED[name]
-    torch.compiler.reset()  # Dynamo compiles a function for eight masks at most
+    torch.compiler.reset()
     q, k, v = tensors(mask, 32, 48)
-    blocks = create_block_mask(mask.shift(16), mask.batch, None, 32, 48, device="cpu")
-    output = torch.compile(flex_attention)(q, k, v, block_mask=blocks)
-    torch.testing.assert_close(output, sdpa(q, k, v, mask), atol=1e-5, rtol=1e-5)
+    output = attention(q, k, v, mask, backend="flex")
+    torch.testing.assert_close(
+        output, attention(q, k, v, mask, backend="dense"), atol=1e-5, rtol=1e-5
+    )
+
+
+@needs_compiler
+def test_the_back_end_flex_shares_keys_between_heads():
+    torch.compiler.reset()
+    q, k, v = (torch.randn(heads, 20, 16) for heads in (4, 2, 2))
+    found = attention(q, k, v, causal & window(5), backend="flex", enable_gqa=True)
+    wanted = attention(q, k, v, causal & window(5), backend="dense", enable_gqa=True)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+@needs_compiler
+def test_too_many_masks_raise_and_do_not_run_uncompiled(monkeypatch):
+    """Past its limit Dynamo would run FlexAttention without compiling it, with all n × n scores."""
+    torch.compiler.reset()
+    monkeypatch.setattr(flex, "MOST_COMPILATIONS", 1)
+    q, k, v = tensors(causal, 16, 16)
+    attention(q, k, v, causal & window(2), backend="flex")
+    with pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit):
+        attention(q, k, v, causal & window(3), backend="flex")
+
+
+def test_flex_says_what_to_use_where_it_has_no_backward_pass():
+    q, k, v = (x.requires_grad_() for x in tensors(causal, 4, 4))
+    with pytest.raises(
+        RuntimeError, match=r"no backward pass on the CPU.*backend='tiled'"
+    ):
+        attention(q, k, v, causal, backend="flex")
+
+
+@pytest.mark.parametrize("setting", ["PATH", "CXX"])
+def test_flex_says_what_to_use_where_there_is_no_compiler(monkeypatch, setting):
+    monkeypatch.setenv(setting, "nowhere")
+    q, k, v = tensors(causal, 4, 4)
+    with pytest.raises(
+        RuntimeError, match=r"compiled with a C\+\+ compiler.*backend='tiled'"
+    ):
+        attention(q, k, v, causal, backend="flex")
+
+
+def test_auto_says_what_it_takes_and_why():
+    n = 4096
+    array = torch.ones(8, 8, dtype=torch.bool)
+    for mask, lengths, backend, reason in (
+        (None, (n,), "sdpa", "every pair is allowed"),
+        (full, (n,), "sdpa", "every pair is allowed"),
+        (array, (8,), "sdpa", "an array already"),
+        (causal, (n,), "sdpa", "knows the causal mask"),
+        (causal & window(9), (64,), "sdpa", "64 × 64 pairs is small"),
+        (causal, (n, 2 * n), "sdpa", "of the tiles hold an allowed pair, too many"),
+        (causal & window(9), (n,), "tiled", "the others are skipped"),
+        (causal & window(9), (16, 2**20), "tiled", "the others are skipped"),
+    ):
+        choice = choose_backend(mask, *lengths)
+        assert choice.backend == backend
+        assert reason in choice.reason
+
+
+def test_auto_computes_with_what_it_says(monkeypatch):
+    """The back end that is not chosen is not called: with it broken, the result is still there."""
+    q, k, v = (torch.randn(1, 2048, 4) for _ in range(3))
+    sparse = causal & window(9)
+    wanted = attention(q, k, v, sparse, backend="dense")
+
+    def broken(*arguments, **options):
+        raise AssertionError("called")
+
+    monkeypatch.setattr(torch_attention, "_sdpa", broken)
+    torch.testing.assert_close(attention(q, k, v, sparse), wanted)
+    with pytest.raises(AssertionError, match="called"):
+        attention(q, k, v, causal)
 
 
 def test_the_tensor_of_a_table_is_made_outside_of_any_trace():

@@ -180,6 +180,7 @@ def test_repr_of_every_mask_evaluates_to_an_equal_mask(mask):
         "causal & full.shift(2)",
         "coarse(causal | ~full, 2)",
         "coarse(causal, 2).shift(1)",
+        "coarse(explicit([[True], [False]]), 2, query_size=1)",
         "local(2, 0)",
         "offsets({0, 2, 11})",
         "every(3, 1)",
@@ -201,6 +202,7 @@ def test_repr_names_the_defaults_and_sorts_the_offsets():
     assert repr(every(3)) == "every(3, 0)"
     assert repr(offsets([7, 0, 7, 3])) == "offsets({0, 3, 7})"
     assert repr(block_causal(4)) == "coarse(causal, 4)"
+    assert repr(coarse(causal, 4, 4)) == "coarse(causal, 4)"
 
 
 # --- comparing ------------------------------------------------------------------------------------
@@ -216,6 +218,7 @@ def test_masks_are_equal_when_their_expressions_are():
     assert hash(prefix(3)) == hash(sink(3))
     assert causal & prefix(3) == causal & sink(3)
     assert Mask(lambda i, j: i > j) == Mask(lambda query, key: key < query)
+    assert coarse(causal, 4, 4) == coarse(causal, 4)
 
 
 def test_masks_that_differ_in_one_argument_or_kind_differ():
@@ -223,7 +226,7 @@ def test_masks_that_differ_in_one_argument_or_kind_differ():
         *(full, causal, window(3), window(4), strided(3), same_block(3), prefix(3)),
         *(local(1, 2), local(1, 3), local(2, 2), offsets({0, 1}), offsets({0, 2})),
         *(every(3, 0), every(3, 1), every(4, 0), prefix(4), coarse(full, 3)),
-        *(coarse(causal, 3), coarse(causal, 4), causal.shift(3), causal.shift(4)),
+        *(coarse(causal, 3), coarse(causal, 4), coarse(causal, 4, 1), causal.shift(3), causal.shift(4)),
         *(full.shift(3), causal & full, full & causal, causal & causal, causal | full),
         *(~full, ~causal, document([1, 2]), document([1, 3]), document([[1, 2]])),
         *(padding(3), padding(4), padding([3]), explicit([[True]]), explicit([[False]])),

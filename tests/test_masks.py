@@ -228,6 +228,14 @@ SQUARES = {
         ⬚⬚■■■■⬚
         ⬚⬚■■■■⬚
         ⬚⬚⬚⬚■■■""",
+    coarse(strided(2), 3, 1): """
+        ■■■⬚⬚⬚■
+        ⬚⬚⬚■■■⬚
+        ■■■⬚⬚⬚■
+        ⬚⬚⬚■■■⬚
+        ■■■⬚⬚⬚■
+        ⬚⬚⬚■■■⬚
+        ■■■⬚⬚⬚■""",
     document([0, 0, 0, 1, 1, 0, 2]): """
         ■■■⬚⬚■⬚
         ■■■⬚⬚■⬚
@@ -682,6 +690,11 @@ ARGUMENTS = {
         ValueError,
         ["size", "at least 1", "-2"],
     ),
+    "coarse, query size": (
+        lambda: coarse(causal, 2, 0),
+        ValueError,
+        ["query_size", "at least 1", "0"],
+    ),
     "coarse, operand": (
         lambda: coarse(np.eye(2, dtype=bool), 2),
         TypeError,
@@ -796,6 +809,11 @@ TOO_SHORT = {
         8,
         ["explicit, keys", "3 positions", "0 to 3"],
     ),
+    "rows of queries, columns of blocks": (
+        coarse(explicit(np.ones((8, 3), dtype=bool)), 2, 1),
+        8,
+        ["explicit, keys", "3 positions", "0 to 3"],
+    ),
     "rows that are not there": (
         WIDE,
         5,
@@ -843,3 +861,14 @@ def test_an_array_of_the_last_rows_is_read_where_it_has_rows():
 def test_more_queries_than_keys_are_refused_by_every_mask_of_order(mask):
     said = message(ValueError, lambda: mask.dense(3, 2))
     assert all(word in said for word in ("n_q=3", "n_k=2", repr(mask), "n_k >= n_q"))
+
+
+def test_the_first_row_of_a_coarse_table_is_found_in_queries():
+    """Rows 0 and 1 of the table are blocks 2 and 3 of queries, of 3 or of 1 query each."""
+    last_rows = explicit(np.ones((2, 4), dtype=bool))
+    for mask, first in ((coarse(last_rows, 3), 6), (coarse(last_rows, 3, 1), 2)):
+        with pytest.raises(ValueError, match=rf"here mask\.shift\({first}\)"):
+            mask(0, 0, 0, 0)
+        assert mask.allowed(first, 0)
+        with pytest.raises(ValueError, match="explicit, queries"):
+            mask.allowed(first - 1, 0)

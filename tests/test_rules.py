@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
-from strategies import repeatable
+from strategies import conditions, repeatable
 
 import lib.masks
 from lib.masks import Mask, causal, window
@@ -64,34 +63,6 @@ def test_a_rule_of_comparisons_is_python_itself(name):
     rule = RULES[name]
     wanted = [[rule(i, j) for j in range(8)] for i in range(8)]
     assert Mask(rule).dense(8).tolist() == wanted
-
-
-numbers = st.recursive(
-    st.sampled_from(["i", "j"]),
-    lambda parts: st.one_of(
-        st.builds("({} {} {})".format, parts, st.sampled_from("+-"), parts),
-        st.builds("({} {} {})".format, parts, st.sampled_from("+-"), st.integers(-5, 5)),
-        st.builds("({} {} {})".format, st.integers(-5, 5), st.sampled_from("+-"), parts),
-        st.builds(
-            "({} {} {})".format, parts, st.sampled_from(["//", "%"]), st.integers(1, 4)
-        ),
-    ),
-    max_leaves=4,
-)  # fmt: skip
-comparisons = st.builds(
-    "({} {} {})".format,
-    numbers,
-    st.sampled_from(["<", "<=", "==", ">", ">=", "!="]),
-    st.one_of(numbers, st.integers(-5, 5)),
-)
-conditions = st.recursive(
-    comparisons,
-    lambda parts: st.one_of(
-        st.builds("({} {} {})".format, parts, st.sampled_from("&|"), parts),
-        st.builds("(~{})".format, parts),
-    ),
-    max_leaves=4,
-)
 
 
 @given(conditions)

@@ -1,0 +1,299 @@
+"""From a course mask to the dialects of other libraries, and back (Chapter 3, "Who means what by True").
+
+In the course `True` means *may attend*, and with n_k > n_q the queries are the last n_q positions. Elsewhere True
+may mean *blocked*, a mask may be numbers to add, and a single query may stand first. A mask handed over as it is
+then gives a wrong answer of the right shape, so each conversion has a name.
+
+`mask` is a `lib.masks.Mask`, or a boolean array or tensor (..., n_q, n_k). For a Mask give `n_q`, and `n_k` if it
+differs. What the libraries mean is recorded in `lib.dialects`.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from lib import arguments
+from lib.dialects import CITED, Window
+from lib.masks import Mask, across_heads, causal, full, local, window
+
+MaskLike = Mask | np.ndarray | torch.Tensor
+
+# --- masks as PyTorch takes them ---------------------------------------------------------------------
+
+
+def to_sdpa(
+    mask: MaskLike, n_q: int | None = None, n_k: int | None = None
+) -> torch.Tensor:
+    """`attn_mask` for `F.scaled_dot_product_attention`: booleans, True = takes part.
+
+    Shape (n_q, n_k), or (batch, 1, n_q, n_k) for a mask with a batch, so that it meets
+    (batch, heads, n_q, n_k). The queries are the last n_q positions, unlike with `is_causal=True`: see
+    `top_left`. Raises TypeError for what is no mask, ValueError for lengths that are missing or do not fit.
+    """
+    if isinstance(mask, Mask):
+        if n_q is None:
+            raise ValueError(
+                f"n_q: expected the number of queries, since {mask!r} fits any; got None"
+            )
+        return across_heads(torch.tensor(mask.dense(n_q, n_k)), 4)
+    allowed = _booleans(
+        "mask", mask, "if 1 means 'may attend' in it, mask.astype(bool)"
+    )
+    wanted = (n_q, n_k if n_k is not None else n_q)
+    if n_q is not None and allowed.shape[-2:] != wanted:
+        raise ValueError(
+            f"mask: expected shape (..., {wanted[0]}, {wanted[1]}), got {tuple(allowed.shape)}"
+        )
+    return allowed
+
+
+def from_sdpa(attn_mask: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """The mask that SDPA's boolean `attn_mask` stands for: True = may attend.
+
+    A float `attn_mask` is refused: SDPA adds it to the scores, and 0 and 1 would both let a key through.
+    """
+    return _booleans(
+        "attn_mask",
+        attn_mask,
+        "scaled_dot_product_attention adds a float mask to the scores: use from_additive",
+    )
+
+
+def to_mha(
+    mask: MaskLike,
+    n_q: int | None = None,
+    n_k: int | None = None,
+    *,
+    heads: int | None = None,
+) -> torch.Tensor:
+    """`attn_mask` for `nn.MultiheadAttention` and the Transformer layers: booleans, True = **blocked**.
+
+    Shape (n_q, n_k); or, for a mask with a batch or with heads, (batch · heads, n_q, n_k), the heads of one row
+    of the batch next to each other: then give `heads`. A row without an allowed key may give NaN
+    there; `lib.dialects.table` says when. Errors as in `to_sdpa`.
+    """
+    allowed = to_sdpa(mask, n_q, n_k)
+    if allowed.ndim == 2:
+        return ~allowed
+    if heads is None:
+        raise ValueError(
+            f"heads: expected the number of heads, since the mask of shape {tuple(allowed.shape)} becomes "
+            f"(batch · heads, n_q, n_k); got None"
+        )
+    heads = arguments.integer("heads", heads, at_least=1)
+    if allowed.ndim != 4 or allowed.shape[1] not in (1, heads):
+        raise ValueError(
+            f"mask: expected shape (n_q, n_k) or (batch, 1 or {heads} heads, n_q, n_k), got {tuple(allowed.shape)}"
+        )
+    batch, _, *lengths = allowed.shape
+    return ~allowed.expand(batch, heads, *lengths).reshape(batch * heads, *lengths)
+
+
+def from_mha(
+    attn_mask: np.ndarray | torch.Tensor, *, heads: int | None = None
+) -> torch.Tensor:
+    """The mask that a boolean `attn_mask` of `nn.MultiheadAttention` stands for: True = may attend.
+
+    Shape (n_q, n_k), or (batch, heads, n_q, n_k) of one with (batch · heads, n_q, n_k): then give `heads`.
+    """
+    blocked = _booleans(
+        "attn_mask",
+        attn_mask,
+        "MultiheadAttention adds a float mask to the scores: use from_additive",
+    )
+    if blocked.ndim == 2:
+        return ~blocked
+    if blocked.ndim != 3 or heads is None:
+        raise ValueError(
+            f"attn_mask: expected shape (n_q, n_k), or (batch · heads, n_q, n_k) and the number of heads; "
+            f"got shape {tuple(blocked.shape)} and heads={heads}"
+        )
+    heads = arguments.integer("heads", heads, at_least=1)
+    if len(blocked) % heads:
+        raise ValueError(
+            f"attn_mask: expected shape (batch · {heads}, n_q, n_k), got {tuple(blocked.shape)}"
+        )
+    return ~blocked.unflatten(0, (len(blocked) // heads, heads))
+
+
+def to_additive(
+    mask: MaskLike,
+    n_q: int | None = None,
+    n_k: int | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    blocked: float = -math.inf,
+) -> torch.Tensor:
+    """Numbers to add to the scores: 0 = may attend, `blocked` elsewhere. Shapes as in `to_sdpa`.
+
+    −∞ gives weight exactly 0. For a library that wants a finite number, give `blocked`, best
+    ``torch.finfo(dtype).min``. With it a row without an allowed key reads every key; two such masks added may
+    overflow to −∞; and a forbidden score that is larger than the allowed ones by |blocked| gets through.
+
+    Raises ValueError where `dtype` cannot hold `blocked`, as float16 cannot hold −1e9, or where `blocked` is so
+    small that a forbidden key would keep a weight at equal scores (Chapter 3, "How negative is enough").
+    """
+    allowed = to_sdpa(mask, n_q, n_k)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(
+            f"dtype: expected a floating-point dtype, such as torch.float32; got {dtype}"
+        )
+    if blocked != -math.inf:
+        _check_finite(blocked, dtype)
+    bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+    return bias.masked_fill(~allowed, blocked)
+
+
+def from_additive(bias: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """The mask that an additive one stands for: True where `bias` is 0, False where it blocks.
+
+    Refused is what no boolean mask can say: biases other than 0 and one number that blocks, and rows that a
+    finite number blocks as a whole, since softmax lets such a row read every key.
+    """
+    bias = _tensor("bias", bias)
+    if not bias.is_floating_point():
+        raise TypeError(
+            f"bias: expected floats, 0 where a query may attend; got {bias.dtype}"
+        )
+    if bias.ndim < 2:
+        raise ValueError(
+            f"bias: expected shape (..., n_q, n_k), got {tuple(bias.shape)}"
+        )
+    values = bias.unique().tolist()
+    others = [value for value in values if value != 0]
+    if len(others) > 1 or not all(x <= -_enough(bias.dtype) for x in others):
+        raise ValueError(
+            f"bias: expected 0 and one number that blocks, of at most −{_enough(bias.dtype):.4g} in {bias.dtype}; "
+            f"got {', '.join(f'{value:.4g}' for value in values[:4])}{' …' if len(values) > 4 else ''}"
+        )
+    allowed = bias == 0
+    if others and others[0] != -math.inf and not allowed.any(dim=-1).all():
+        raise ValueError(
+            f"bias: a row holds nothing but {others[0]:.4g}, and with it reads every key instead of none; "
+            f"expected −inf, or an allowed key in each row"
+        )
+    return allowed
+
+
+def top_left(mask: Mask, n_q: int, n_k: int) -> torch.Tensor:
+    """The mask with its queries at the **first** n_q positions, as `is_causal=True` of SDPA has them.
+
+    Booleans (n_q, n_k), or (batch, 1, n_q, n_k), True = may attend. In the course, in flash-attention from
+    version 2.1 on, and in decoding with a cache, the queries are the last ones: that is `to_sdpa`.
+    """
+    if not isinstance(mask, Mask):
+        raise TypeError(
+            f"mask: expected a Mask, whose queries can be moved, got {type(mask).__name__}"
+        )
+    n_q, n_k = arguments.lengths(n_q, n_k)
+    i, j = torch.arange(n_q)[:, None], torch.arange(n_k)[None, :]
+    return across_heads(mask.allowed(i, j), 4)
+
+
+# --- windows as other libraries count them -----------------------------------------------------------
+
+WINDOWS = {c.library: c.window for c in CITED if c.window is not None}
+
+
+def window_size(keys: int, library: str) -> int | tuple[int, int]:
+    """What to give `library` for a causal window of `keys` keys, the query's own included.
+
+    ``causal & window(4)`` is `sliding_window=4` in transformers, `window_size=3` in attn-gym and
+    `window_size=(3, 0)` in flash-attention. Raises ValueError for a library without a record, and for fewer keys than
+    it can express.
+    """
+    convention = _window(library)
+    at_least = convention.keys(convention.smallest)
+    value = arguments.integer("keys", keys, at_least) - convention.beyond
+    return (value, 0) if convention.pair else value
+
+
+def window_from(value: int | tuple[int, int], library: str) -> Mask:
+    """The mask that a window of `library` stands for: a single number as a causal one, a pair as it is.
+
+    The inverse of `window_size`: ``causal & window(w)``, or ``local(left, right)``, which allows the same pairs
+    where right is 0. A number for jax means as many on both sides. Raises ValueError and TypeError for values
+    that the library does not take.
+    """
+    convention = _window(library)
+    if not convention.pair:
+        value = arguments.integer(convention.parameter, value, convention.smallest)
+        return causal & window(convention.keys(value))
+    if library == "jax" and not isinstance(value, tuple):
+        value = (value, value)
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(
+            f"{convention.parameter}: expected a pair (left, right), got {value!r}"
+        )
+    lowest = (
+        convention.smallest if convention.unlimited is None else convention.unlimited
+    )
+    left, right = (
+        arguments.integer(convention.parameter, x, at_least=lowest) for x in value
+    )
+    if left >= 0 and right >= 0:
+        return local(left, right)
+    if left >= 0:
+        return Mask(lambda i, j: i - j <= left)
+    if right > 0:
+        return Mask(lambda i, j: j - i <= right)
+    return causal if right == 0 else full
+
+
+def _window(library: str) -> Window:
+    if library not in WINDOWS:
+        raise ValueError(
+            f"library: expected one of {', '.join(WINDOWS)}; got {library!r}"
+        )
+    return WINDOWS[library]
+
+
+# --- checks ------------------------------------------------------------------------------------------
+
+
+def _tensor(name: str, array: Any) -> torch.Tensor:
+    if isinstance(array, torch.Tensor):
+        return array
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name}: expected an array of booleans or numbers, got {array.dtype}"
+        )
+    return torch.tensor(array)
+
+
+def _booleans(name: str, array: Any, advice: str) -> torch.Tensor:
+    tensor = _tensor(name, array)
+    if tensor.dtype != torch.bool:
+        raise TypeError(f"{name}: expected booleans, got {tensor.dtype}; {advice}")
+    if tensor.ndim < 2:
+        raise ValueError(
+            f"{name}: expected shape (..., n_q, n_k), got {tuple(tensor.shape)}"
+        )
+    return tensor
+
+
+def _check_finite(blocked: float, dtype: torch.dtype) -> None:
+    if not isinstance(blocked, int | float) or not blocked < 0:
+        raise ValueError(
+            f"blocked: expected −inf or a negative number, got {blocked!r}"
+        )
+    lowest = torch.finfo(dtype).min
+    if blocked < lowest:
+        raise ValueError(
+            f"blocked: expected a number that {dtype} can hold, so at least {lowest:.6g}; got {blocked:.6g}; "
+            f"use −inf, or torch.finfo({dtype}).min"
+        )
+    if blocked > -_enough(dtype):
+        raise ValueError(
+            f"blocked: expected at most −{_enough(dtype):.4g}, since exp of more is not 0 in {dtype}; "
+            f"got {blocked:.6g}; use −inf"
+        )
+
+
+def _enough(dtype: torch.dtype) -> float:
+    """The C from which on exp(−C) rounds to 0: less than half of the smallest positive number."""
+    info = torch.finfo(dtype)
+    return -math.log(info.tiny) - math.log(info.eps) + math.log(2)

@@ -1,0 +1,416 @@
+"""The executor that skips: pieces cut from a mask, against the dense back end, forward and backward.
+
+What holds for every back end is in tests/test_attention.py. Here sequences are long enough to be cut, and every way
+of cutting must occur.
+"""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import masks, repeatable
+
+from lib import pieces, tiled
+from lib.differences import allowed_differences, runs
+from lib.masks import (
+    block_causal,
+    causal,
+    coarse,
+    document,
+    every,
+    explicit,
+    full,
+    local,
+    offsets,
+    padding,
+    prefix,
+    same_block,
+    sink,
+    strided,
+    window,
+)
+from lib.pieces import Diagonals, Strided, Tiles
+from lib.torch_attention import attention
+
+RANDOM = np.random.default_rng(5)
+HYBRID = causal & (coarse(window(3), 16) | prefix(16) | coarse(every(4, 3), 16))
+# A mask, and the kinds of pieces, a letter for each layer, that it must be cut into.
+CUT = {
+    "causal": (causal, "S"),
+    "full": (full, "S"),
+    "window": (causal & window(20), "S"),
+    "window of one": (window(1), "D"),
+    "both ways": (window(33), "S"),
+    "only the future": (~causal, "S"),
+    "ring": (local(100, 0) & ~local(20, 0), "S"),
+    "two bands": (causal & (window(20) | (local(90, 0) & ~local(60, 0))), "SS"),
+    "strided": (causal & strided(3), "S"),
+    "strided without the window": (causal & strided(5) & ~window(17), "S"),
+    "window and strided": (causal & (window(40) | strided(7)), "SS"),
+    "window and offsets": (causal & (window(16) | offsets({0, 100, 170})), "SD"),
+    "offsets": (offsets({0, 1, 2, 4, 8, 16, 32, 64, 128}), "D"),
+    "far offset": (offsets({0, 10_000}), "D"),
+    "shifted": (causal.shift(3) & window(30).shift(3), "S"),
+    "window and sink": (causal & (window(50) | sink(4)), "T"),
+    "block": (causal & same_block(50), "T"),
+    "block causal": (block_causal(16), "T"),
+    "documents": (causal & document(np.arange(2000) // 37), "T"),
+    "interleaved documents": (document(np.arange(2000) % 5), "T"),
+    "prefix": (causal | prefix(70), "T"),
+    "padding": (causal & padding(130), "T"),
+    "array": (explicit(RANDOM.random((300, 300)) < 0.02), "T"),
+    "hybrid": (HYBRID, "T"),
+    "nothing": (causal & ~causal, ""),
+    "no key": (sink(0), "T"),
+}
+every_cut = pytest.mark.parametrize("name", CUT)
+# One block, exactly two tiles, odd lengths with a few and with many more keys, one query.
+LENGTHS = [(1, 1), (20, 20), (128, 128), (203, 203), (130, 300), (64, 257), (1, 300)]
+LETTERS = {Strided: "S", Diagonals: "D", Tiles: "T"}
+
+
+def problem(n_q, n_k, heads=2, key_heads=2, dtype=torch.float64, seed=0, size=1.0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def numbers(*shape):
+        x = torch.randn(*shape, generator=generator, dtype=torch.float64)
+        return x.to(dtype).requires_grad_()
+
+    q = numbers(heads, n_q, 6)
+    q = (size * q).detach().requires_grad_()
+    return q, numbers(key_heads, n_k, 6), numbers(key_heads, n_k, 5)
+
+
+def with_gradients(q, k, v, mask, **options):
+    """The output, and the gradients of a fixed random weighting of it."""
+    output = attention(q, k, v, mask, **options)
+    generator = torch.Generator().manual_seed(9)
+    weight = torch.randn(output.shape, generator=generator, dtype=torch.float64)
+    return output, *torch.autograd.grad(output, (q, k, v), weight.to(output.dtype))
+
+
+def cut(mask, n_q, n_k):
+    return pieces.plan(mask, n_q, n_k, None, torch.device("cpu"))
+
+
+@every_cut
+def test_the_mask_is_cut_as_meant(name):
+    mask, wanted = CUT[name]
+    layers = cut(mask, 300, 300).layers
+    kinds = [{type(piece) for piece in layer} for layer in layers]
+    assert all(len(kind) <= 1 for kind in kinds)
+    assert "".join(
+        LETTERS[next(iter(kind))] for kind in kinds if kind
+    ) == wanted.replace("T", "T" if mask != sink(0) else "")
+
+
+@every_cut
+@pytest.mark.parametrize(("n_q", "n_k"), LENGTHS)
+def test_output_and_gradients_are_those_of_the_dense_back_end(name, n_q, n_k):
+    mask, _ = CUT[name]
+    q, k, v = problem(n_q, n_k)
+    found = with_gradients(q, k, v, mask, backend="tiled")
+    wanted = with_gradients(q, k, v, mask, backend="dense")
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
+
+
+@repeatable
+@given(mask=masks, n_k=st.integers(1, 40), short=st.integers(0, 39))
+def test_any_expression_is_computed(mask, n_k, short):
+    """Small blocks and tiles, so that short sequences are cut in every way (tables of `masks` end at 40)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "BLOCK": 2, "END_BLOCK": 3, "TILE": 4, "SHORTEST_BAND": 2, "MOST_DIAGONALS": 3,
+            "SCORES_AT_ONCE": {"cpu": 64, "cuda": 64},
+        }.items():  # fmt: skip
+            patch.setattr(pieces, name, value)
+        pieces.plan.cache_clear()
+        q, k, v = problem(max(n_k - short, 1), n_k)
+        found = with_gradients(q, k, v, mask, backend="tiled")
+    pieces.plan.cache_clear()
+    wanted = with_gradients(q, k, v, mask, backend="dense")
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "name", ["window", "window and strided", "window and offsets", "hybrid", "ring"]
+)
+def test_gradcheck(name):
+    """Derivatives by finite differences, in float64, at a length that no block divides."""
+    mask, _ = CUT[name]
+    q, k, v = problem(75, 75, heads=1, key_heads=1)
+    some = [x[..., :2].detach().requires_grad_() for x in (q, k, v)]
+    assert torch.autograd.gradcheck(
+        lambda q, k, v: attention(q, k, v, mask, backend="tiled"), some, fast_mode=True
+    )
+
+
+@pytest.mark.parametrize("backend", ["dense", "tiled"])
+def test_a_second_derivative_is_refused_and_not_wrong(backend):
+    q, k, v = problem(40, 40)
+    output = attention(q, k, v, causal & window(20), backend=backend)
+    (slope,) = torch.autograd.grad(output.square().sum(), q, create_graph=True)
+    if backend == "dense":
+        torch.autograd.grad(slope.sum(), q)
+    else:
+        with pytest.raises(RuntimeError, match="once_differentiable"):
+            slope.sum().backward()
+
+
+@every_cut
+def test_what_comes_later_is_not_seen(name):
+    """Bitwise: the past does not move when the tokens from position 100 on are others."""
+    mask, _ = CUT[name]
+    mask = causal & mask
+    q, k, v = (x.detach() for x in problem(300, 300))
+    before = attention(q, k, v, mask, backend="tiled")
+    for x in (q, k, v):
+        x[:, 100:] = 7 - 3 * x[:, 100:]
+    after = attention(q, k, v, mask, backend="tiled")
+    assert torch.equal(before[:, :100], after[:, :100])
+    reads_nothing = name in ("nothing", "no key", "only the future")
+    assert torch.equal(before, after) == reads_nothing
+
+
+@pytest.mark.parametrize(
+    "name", ["window", "window and offsets", "offsets", "window and sink", "documents"]
+)
+def test_nan_where_nothing_may_be_read_is_not_read(name):
+    """Keys that no query of their tile's neighbourhood may read: here all keys far from the only allowed ones."""
+    mask, _ = CUT[name]
+    n = 1024
+    q, k, v = (x.detach() for x in problem(n, n))
+    clean = attention(q, k, v, mask, backend="tiled")
+    tiles = mask.tiles(n, size=64).states
+    last_rows = slice(n - 64, n)
+    unread = np.flatnonzero(tiles[-1] == 0)
+    assert len(unread) > 0
+    for tile in unread:
+        k[:, tile * 64 : tile * 64 + 64] = math.nan
+        v[:, tile * 64 : tile * 64 + 64] = math.nan
+    poisoned = attention(q, k, v, mask, backend="tiled")
+    assert torch.equal(clean[:, last_rows], poisoned[:, last_rows])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "window",
+        "window and strided",
+        "window and offsets",
+        "offsets",
+        "hybrid",
+        "documents",
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_the_error_is_no_larger_than_that_of_the_plain_computation(name, dtype):
+    """Against float64, at most three times the error of the dense back end, forward and backward."""
+    mask, _ = CUT[name]
+    q, k, v = problem(300, 300, dtype=dtype, size=3)
+    exact = with_gradients(
+        *(x.detach().double().requires_grad_() for x in (q, k, v)),
+        mask,
+        backend="dense",
+    )
+    plain = with_gradients(q, k, v, mask, backend="dense")
+    found = with_gradients(q, k, v, mask, backend="tiled")
+    floor = {torch.float32: 2e-6}.get(dtype, torch.finfo(dtype).eps)
+    for one, other, truth in zip(found, plain, exact, strict=True):
+        assert one.dtype == dtype
+        scale = truth.abs().max()
+        allowed = max(3 * (other - truth).abs().max(), floor * scale)
+        assert (one - truth).abs().max() <= allowed
+
+
+@pytest.mark.parametrize("name", ["window", "window and strided", "offsets", "hybrid"])
+@pytest.mark.parametrize("size", [0.0, 4e9, -4e9])
+def test_extreme_scores(name, size):
+    """Scores of ±4e9 or all equal: finite outputs and gradients, those of float64."""
+    mask, _ = CUT[name]
+    n = 200
+    sign = torch.arange(n, dtype=torch.float32) % 7 - 3
+    q = torch.full((1, n, 1), size, requires_grad=True)
+    k = sign.reshape(1, n, 1).requires_grad_()
+    v = torch.randn(
+        1, n, 3, generator=torch.Generator().manual_seed(1)
+    ).requires_grad_()
+    found = with_gradients(q, k, v, mask, backend="tiled", scale=1.0)
+    exact = with_gradients(
+        *(x.detach().double().requires_grad_() for x in (q, k, v)),
+        mask,
+        backend="dense",
+        scale=1.0,
+    )
+    for one, other in zip(found, exact, strict=True):
+        assert one.isfinite().all()
+        # Gradients for q are sums of k, those for k of q, of differences that cancel.
+        scale = max(other.abs().max().item(), abs(size), 1)
+        torch.testing.assert_close(
+            one.double() / scale, other / scale, atol=1e-6, rtol=0
+        )
+
+
+def test_empty_rows_give_zeros_and_finite_gradients():
+    mask = causal & ~window(40)  # the first forty queries have no key
+    found = with_gradients(*problem(203, 203), mask, backend="tiled")
+    assert (found[0][:, :40] == 0).all()
+    assert (found[1][:, :40] == 0).all()
+    assert all(x.isfinite().all() for x in found)
+
+
+def test_autocast_does_not_reach_into_the_pieces():
+    mask, _ = CUT["window and strided"]
+    q, k, v = problem(90, 90, dtype=torch.float32)
+    wanted = with_gradients(q, k, v, mask, backend="tiled")
+    with torch.autocast("cpu", torch.bfloat16):
+        found = with_gradients(q, k, v, mask, backend="tiled")
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_heads_share_keys():
+    """Grouped-query heads, and heads that broadcast, against keys that are written out for each head."""
+    mask = causal & window(40)
+    q, k, v = problem(150, 150, heads=6, key_heads=2)
+    written_out = with_gradients(
+        q,
+        *(x.detach().repeat_interleave(3, 0).requires_grad_() for x in (k, v)),
+        mask,
+        backend="dense",
+    )
+    for backend in ("dense", "sdpa", "tiled", "auto"):
+        found = with_gradients(q, k, v, mask, backend=backend, enable_gqa=True)
+        torch.testing.assert_close(found[0], written_out[0])
+        torch.testing.assert_close(found[1], written_out[1])
+        for shared, each in zip(found[2:], written_out[2:], strict=True):
+            torch.testing.assert_close(shared, each.unflatten(0, (2, 3)).sum(1))
+    found = attention(q[None], k[:1], v[:1], mask, backend="tiled")
+    wanted = attention(
+        q, *(x[:1].expand(6, -1, -1) for x in (k, v)), mask, backend="dense"
+    )
+    torch.testing.assert_close(found[0], wanted)
+
+
+@pytest.mark.parametrize("backend", ["dense", "sdpa", "tiled"])
+@pytest.mark.parametrize(
+    "shape",
+    [(9, 9), (1, 9), (6, 9, 9), (6, 1, 9), (1, 9, 9), (2, 6, 9, 9), (2, 1, 9, 9)],
+)
+def test_heads_share_keys_under_an_array(backend, shape):
+    """A boolean array in the layout of q's heads, with enable_gqa."""
+    allowed = torch.tensor(RANDOM.random(shape) < 0.5)
+    q, k, v = (torch.randn(2, heads, 9, 4, dtype=torch.float64) for heads in (6, 3, 3))
+    found = attention(q, k, v, allowed, backend=backend, enable_gqa=True)
+    wanted = attention(
+        q, *(x.repeat_interleave(2, 1) for x in (k, v)), allowed, backend="dense"
+    )
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (
+            ((5, 4), (5, 4), (5, 4)),
+            r"q: with enable_gqa expected shape \(..., heads, tokens, features\), got \(5, 4\)",
+        ),
+        (((4, 5, 4), (3, 5, 4), (3, 5, 4)), "got 4, 3 and 3 heads"),
+        (((4, 5, 4), (2, 5, 4), (4, 5, 4)), "got 4, 2 and 4 heads"),
+        (((4, 5, 4), (0, 5, 4), (0, 5, 4)), "got 4, 0 and 0 heads"),
+    ],
+)
+def test_heads_that_do_not_divide_are_refused(shapes, message):
+    q, k, v = (torch.randn(*shape) for shape in shapes)
+    with pytest.raises(ValueError, match=message):
+        attention(q, k, v, causal, enable_gqa=True)
+
+
+def test_a_batch_of_masks_stands_where_the_scores_have_their_batch():
+    """Also where the values have more dimensions than the scores."""
+    mask = causal & document(RANDOM.integers(0, 3, (3, 90)).cumsum(axis=1))
+    q, k = (torch.randn(3, 2, 90, 4, dtype=torch.float64) for _ in range(2))
+    v = torch.randn(2, 3, 1, 90, 5, dtype=torch.float64)
+    found = attention(q, k, v, mask, backend="tiled")
+    torch.testing.assert_close(found, attention(q, k, v, mask, backend="dense"))
+    for backend in ("dense", "tiled"):
+        with pytest.raises(ValueError, match=r"broadcasts to \(2, 2, 90, 90\)"):
+            attention(q[:2], k[:2], k[:2], mask, backend=backend)
+
+
+def test_memory_stays_far_below_n_by_n():
+    """131,072 tokens forward and backward: 16 GiB as booleans. Counted in NumPy; torch's is in the benchmarks."""
+    n = 131_072
+    mask = causal & (window(256) | sink(4))
+    tracemalloc.start()
+    cut(mask, n, n)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * 2**20
+
+
+@repeatable
+@given(mask=masks, n=st.integers(1, 30))
+def test_a_mask_of_differences_is_known_by_them(mask, n):
+    """Where the rule is found to ask for i − j alone, its diagonals are those of the dense array."""
+    differences = np.arange(-n + 1, n)
+    allowed = allowed_differences(mask, differences)
+    dense = mask.dense(n)
+    if allowed is not None:
+        i, j = np.indices((n, n))
+        np.testing.assert_array_equal(dense, allowed[i - j + n - 1])
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        full,
+        causal,
+        window(3),
+        local(2, 1),
+        offsets({0, 5}),
+        strided(3),
+        ~causal & window(2) | strided(4),
+        causal.shift(2),
+    ],
+    ids=repr,
+)
+def test_masks_of_differences(mask):
+    assert allowed_differences(mask, np.arange(-9, 10)) is not None
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [prefix(3), every(3), same_block(3), block_causal(3), document([0, 1] * 9), padding(3),
+     explicit(np.ones((9, 9), bool)), causal & (window(3) | sink(1))],
+    ids=lambda mask: repr(mask)[:30],
+)  # fmt: skip
+def test_masks_of_more_than_differences(mask):
+    assert allowed_differences(mask, np.arange(-9, 10)) is None
+
+
+def test_runs():
+    allowed = np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool)
+    assert runs(allowed) == [(0, 1), (3, 3), (6, 8)]
+    assert runs(np.zeros(4, bool)) == []
+    assert runs(np.zeros(0, bool)) == []
+
+
+def test_the_merge_of_rows_that_met_no_key():
+    lowest = torch.finfo(torch.float32).min
+    nothing = torch.zeros(1, 2, 3), torch.full((1, 2, 1), lowest), torch.zeros(1, 2, 1)
+    something = torch.ones(1, 2, 3), torch.full((1, 2, 1), 5.0), torch.ones(1, 2, 1)
+    mean, _, total = tiled._merge(nothing, nothing)
+    assert (mean == 0).all()
+    assert (total == 0).all()
+    for pair in ((nothing, something), (something, nothing)):
+        mean, largest, total = tiled._merge(*pair)
+        assert (mean == 1).all()
+        assert (largest == 5).all()
+        assert (total == 1).all()
