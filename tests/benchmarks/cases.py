@@ -5,9 +5,11 @@ Everything is float32, batch 1, 4 heads, d = 64. A quick run takes the same case
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
+from lib.adaptive import top_k_mask
 from lib.masks import Mask, causal, coarse, every, offsets, same_block, sink, strided
 from lib.masks import window as sliding_window
 from lib.tiles import n_pairs
@@ -52,10 +54,12 @@ class Case:
         leading = (HEADS, 1) if self.heads_choose else (1, HEADS)
         tokens = 0 if self.kind == "map" else self.n
         q, k, v = (torch.randn(*leading, tokens, FEATURES) for _ in range(3))
-        mask = self.mask if isinstance(self.mask, Mask) else self.mask(q, k)
         for x in (q, k, v):
             x.requires_grad_(self.kind in ("gradients", "backward"))
-        return (q, k, v), mask
+        return (q, k, v), self.mask_for(q, k)
+
+    def mask_for(self, q: torch.Tensor, k: torch.Tensor) -> Mask:
+        return self.mask if isinstance(self.mask, Mask) else self.mask(q, k)
 
     def operations(self, mask: Mask) -> int:
         """Floating-point operations of the allowed pairs alone.
@@ -75,6 +79,8 @@ RESIDUES = causal & (sliding_window(WINDOW) | strided(128))
 POWERS = causal & offsets({0, *(2**power for power in range(14))})
 # Tiles of 128: the last nine, the first, and every 32nd.
 HYBRID = causal & coarse(sliding_window(9) | sink(1) | every(32, 31), 128)
+# Each head and tile of queries chooses four tiles of 64 keys.
+TOP_K = partial(top_k_mask, size=64, keep=4, share=64)
 LOOK_UP = causal & (sliding_window(WINDOW) | offsets({0, 512, 4096}) | sink(4))
 
 SPARSE = ("tiled", "first call", "flex", "sdpa mask")
@@ -117,6 +123,14 @@ CASES = [
         HYBRID,
         SPARSE,
         (Target("limit", 2.5),),
+    ),
+    Case(
+        "top-k",
+        "adaptive: the 4 tiles of 64 keys that each head chooses",
+        TOP_K,
+        SPARSE,
+        (Target("limit", 2.5),),
+        heads_choose=True,
     ),
     Case(
         "strided",

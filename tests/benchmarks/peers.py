@@ -42,11 +42,12 @@ def of_course(backend: str, case: Case, inputs: Tensors, mask: Mask) -> Call:
 
 
 def first_call(case: Case, inputs: Tensors, mask: Mask) -> Call:
-    """What a mask costs that was never met before: its plan is made anew."""
+    """What a mask costs that was never met before: it is chosen, if it is, and its plan is made anew."""
 
     def call():
         pieces.plan.cache_clear()
-        return attention(*inputs, mask, backend="tiled")
+        met = case.mask_for(*inputs[:2])
+        return attention(*inputs, met, backend="tiled")
 
     return call
 
