@@ -90,7 +90,7 @@ class Part:
     def reached(self, target: Target) -> float | None:
         """What the case's first method reached in the measure of the target, or None."""
         ours = self.case.methods[0]
-        seconds, memory = self.seconds(ours), self.memory[ours]
+        seconds, memory = self.seconds(ours), self.memory.get(ours, {})
         against = self.limit() if target.of == "limit" else self.seconds(target.of)
         values = {
             "ms": (seconds, 1e-3),
@@ -127,8 +127,8 @@ class Part:
             seconds, limit = self.seconds(method, threads), self.limit(threads)
             yield number(seconds, 1e-3)
             yield number(seconds, limit)
-        memory = self.memory[method]
-        yield memory.get("unavailable") or number(memory["growth"], MIB)
+        memory = self.memory.get(method, {})
+        yield memory.get("unavailable") or number(memory.get("growth"), MIB)
         yield f"{checked['error']:.2g} ({checked['limit']:.2g})"
 
 
@@ -181,10 +181,12 @@ def wrong(measured: list[dict]) -> Iterator[str]:
 
 
 def curve(case: Case, measured: list[dict]) -> list[dict]:
-    """For each length: n, seconds, operations, growth of the memory in bytes."""
+    """For each length: n, seconds, operations, growth of the memory in bytes; nothing before all are measured."""
     mine = [m for m in measured if m["case"] == case.key]
     growth = {m["n"]: m["result"]["growth"] for m in mine if m["job"] == "memory"}
     points = [point for m in mine if m["job"] == "scaling" for point in m["result"]]
+    if any(point["n"] not in growth for point in points):
+        return []
     return [point | {"growth": growth[point["n"]]} for point in points]
 
 

@@ -32,16 +32,17 @@ def main() -> int:
     tasks = [task for case in cases for task in tasks_of(case, options)]
     if "scaling" in names:
         tasks += [task for case in SCALING for task in scaling_tasks(case, options)]
-    results = []
+    about = machine(python) | {"date": options.date, "quick": options.quick}
+    results, faults = [], []
     # A quick run measures all in one process, which is no fresh one after the first task.
     batches = [tasks] if options.quick else [[task] for task in tasks]
     with tempfile.TemporaryDirectory() as compiled:
         for batch in batches:
             progress(len(results), len(tasks), batch[0])
             results += measured(python, batch, compiled)
+            # After each part, so that what is measured is kept if a later one fails.
+            faults = write(options.out, {"about": about, "measured": results})
     progress(len(tasks), len(tasks), {})
-    about = machine(python) | {"date": options.date, "quick": options.quick}
-    faults = write(options.out, {"about": about, "measured": results})
     print(f"Written to {options.out}")
     for fault in faults:
         print(f"WRONG RESULT: {fault}")

@@ -111,8 +111,8 @@ def textbook(q, k, v, allowed):
 
 
 def pairs(mask, n_q, n_k, device):
-    """The mask as an array that NumPy made, with an axis for the heads."""
-    allowed = torch.tensor(mask.dense(n_q, n_k), device=device)
+    """The last rows of the square mask, as an array that NumPy made, with an axis for the heads."""
+    allowed = torch.tensor(mask.dense(n_k)[..., n_k - n_q :, :], device=device)
     return allowed if mask.batch is None else allowed[:, None]
 
 
