@@ -9,13 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from cases import CASES, MOST_FOR_DOUBLING, SCALING, Case, Target
+from environment import MEASURED
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from peers import METHODS
 
 from lib.figures import ACCENT, INK, show
 
-PACKAGES = ("torch", "numpy", "local-attention", "attn-gym")
+PACKAGES = ("torch", "numpy", *MEASURED)
 MIB = 2**20
 
 EXPLANATION = """\
