@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := notebooks exercises solutions
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test lab colab clean
+.PHONY: help book serve test lab colab bench clean
 
 help:
 	@echo "make book    build the book into _build/html"
@@ -18,6 +18,7 @@ help:
 	@echo "make test    run every test"
 	@echo "make lab     open the notebooks in JupyterLab"
 	@echo "make colab   run each notebook alone with the versions that Colab has"
+	@echo "make bench   measure speed and memory against other libraries (half an hour, nothing else running)"
 	@echo "make clean   remove what was built; the environment stays in $(VENV)"
 
 book: $(INSTALLED)
@@ -50,6 +51,10 @@ lab: $(INSTALLED)
 colab: $(INSTALLED)
 	@echo "== Running each notebook alone with the versions that Colab has"
 	@$(BIN)/python tests/colab/run.py
+
+bench: $(INSTALLED)
+	@echo "== Measuring speed and memory; the other libraries are installed into .venv-bench"
+	@$(BIN)/python tests/benchmarks/run.py
 
 clean:
 	@echo "== Removing what was built"
