@@ -65,6 +65,9 @@ def attend(
     a mask or a shape compiles for some seconds.
     """
     _check_can_run(q, k, v)
+    if not torch.is_grad_enabled():
+        # Compiled for the CPU, FlexAttention refuses tensors that could need a gradient at another time.
+        q, k, v = q.detach(), k.detach(), v.detach()
     blocks = _cached_block_mask(mask, q.shape[-2], k.shape[-2], q.device)
     with torch._dynamo.config.patch(
         recompile_limit=MOST_COMPILATIONS, fail_on_recompile_limit_hit=True
