@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := notebooks exercises solutions
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test test-all lab colab clean
+.PHONY: help book serve test test-all lab colab bench clean
 
 help:
 	@echo "make book       build the book into _build/html"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-all   the same, then plant faults in lib, each of which a test must catch"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make colab      run each notebook alone with the versions that Colab has"
+	@echo "make bench      measure speed and memory against other libraries (half an hour, nothing else running)"
 	@echo "make clean      remove what was built; the environment stays in $(VENV)"
 
 book: $(INSTALLED)
@@ -38,6 +39,7 @@ test: $(INSTALLED)
 	@$(BIN)/python -m lib repository --check
 	@$(BIN)/python -m lib exercises --check
 	@$(BIN)/python -m lib ledger --check
+	@$(BIN)/python -m lib zoo --check
 	@$(BIN)/python -m lib notebooks --check
 	@echo "== 3/3 The tests, and every notebook run and compared with what it stores"
 	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 tests $(NOTEBOOKS)
@@ -55,6 +57,10 @@ lab: $(INSTALLED)
 colab: $(INSTALLED)
 	@echo "== Running each notebook alone with the versions that Colab has"
 	@$(BIN)/python tests/colab/run.py
+
+bench: $(INSTALLED)
+	@echo "== Measuring speed and memory; the other libraries are installed into .venv-bench"
+	@$(BIN)/python tests/benchmarks/run.py
 
 clean:
 	@echo "== Removing what was built"

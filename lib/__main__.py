@@ -15,6 +15,10 @@ COMMANDS = {
         "lib.grading.build",
         "write exercises/ from solutions/, or check that they agree",
     ),
+    "progress": (
+        "lib.grading.progress",
+        "draw a learner's map of what is solved from the notebooks in a folder",
+    ),
     "repository": (
         "lib.repository",
         "write the repository's address everywhere it is derived, or check it",
@@ -22,6 +26,10 @@ COMMANDS = {
     "ledger": (
         "lib.ledger",
         "write the map of the documents from book/ledger.yml, or check it",
+    ),
+    "zoo": (
+        "lib.bugs.page",
+        "write the page Bug zoo from lib/bugs, or check it",
     ),
 }
 

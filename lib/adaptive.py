@@ -18,14 +18,14 @@ import torch
 from lib import arguments
 from lib.masks import Mask, causal, coarse, explicit, window
 from lib.numpy_attention import score_scale
-from lib.torch_attention import (
-    _check_floats,
-    _check_queries_and_keys,
-    _check_values,
-    _wide,
+from lib.tensors import (
     allowed_pairs,
-    attention,
+    check_floats,
+    check_queries_and_keys,
+    check_values,
+    wide,
 )
+from lib.torch_attention import attention
 
 # --- a gate on each pair ---------------------------------------------------------------------------
 
@@ -52,8 +52,8 @@ def gated_weights(
 
     Errors as in `lib.torch_attention.attention_weights`; ValueError for a gate outside 0 … 1.
     """
-    _check_queries_and_keys(q, k)
-    scores = _wide(q) @ _wide(k).transpose(-1, -2) * score_scale(scale, q.shape[-1])
+    check_queries_and_keys(q, k)
+    scores = wide(q) @ wide(k).transpose(-1, -2) * score_scale(scale, q.shape[-1])
     gate = _checked_gate(gate, scores)
     if mask is not None:
         allowed = allowed_pairs(mask, scores.shape, q.device)
@@ -71,8 +71,8 @@ def gated_attention(
     scale: float | None = None,
 ) -> torch.Tensor:
     """a_i = Σ_j α_ij v_j with the weights of `gated_weights`, of shape (..., n_q, d_v)."""
-    _check_queries_and_keys(q, k)
-    _check_values(q, k, v)
+    check_queries_and_keys(q, k)
+    check_values(q, k, v)
     return gated_weights(q, k, gate, mask, scale=scale) @ v
 
 
@@ -92,7 +92,7 @@ def _gated_softmax(scores: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
 
 
 def _checked_gate(gate: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    _check_floats("gate", gate)
+    check_floats("gate", gate)
     if gate.device != scores.device:
         raise ValueError(
             f"gate: expected a tensor on {scores.device}, where q is, got one on {gate.device}; "
@@ -127,7 +127,7 @@ def span_gate(
     or (..., heads); `ramp` is R. The result is (..., heads, n_q, n_k) (Chapter 8, "A span that each head
     learns"; Sukhbaatar et al. 2019).
     """
-    span = _wide(_checked_span(span, ramp))[..., None, None]
+    span = wide(_checked_span(span, ramp))[..., None, None]
     return ((ramp + span - distance) / ramp).clamp(0, 1)
 
 
@@ -136,7 +136,7 @@ def span_mask(span: torch.Tensor, *, ramp: float) -> Mask:
 
     An executor may skip what it forbids: the weights there are exactly 0.
     """
-    reach = (ramp + _wide(_checked_span(span, ramp).detach())).max().item()
+    reach = (ramp + wide(_checked_span(span, ramp).detach())).max().item()
     return causal & window(math.ceil(reach))
 
 
@@ -158,7 +158,7 @@ def adaptive_span_attention(
 
     Shapes and errors as in `lib.torch_attention.attention`; ValueError for a negative span.
     """
-    _check_queries_and_keys(q, k)
+    check_queries_and_keys(q, k)
     mask = span_mask(span, ramp=ramp)
     _check_heads(span, torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]))
     n_q, n_k = q.shape[-2], k.shape[-2]
@@ -169,7 +169,7 @@ def adaptive_span_attention(
 
 
 def _checked_span(span: torch.Tensor, ramp: float) -> torch.Tensor:
-    _check_floats("span", span)
+    check_floats("span", span)
     if not isinstance(ramp, Real) or isinstance(ramp, bool):
         raise TypeError(f"ramp: expected a number of positions, got {ramp!r}")
     if not 0 < ramp < math.inf:
@@ -218,12 +218,12 @@ def top_k_tiles(
 
     Raises ValueError and TypeError for arguments that do not fit.
     """
-    _check_queries_and_keys(q, k)
+    check_queries_and_keys(q, k)
     n_q, n_k = q.shape[-2], k.shape[-2]
     size, keep, share, first = _checked_sizes(size, keep, share, n_q, n_k)
     finished = n_k // size
-    chooser = _wide(q[..., ::share, :])
-    keys = _wide(k[..., : finished * size, :])
+    chooser = wide(q[..., ::share, :])
+    keys = wide(k[..., : finished * size, :])
     mean_keys = keys.unflatten(-2, (finished, size)).mean(dim=-2)
     tile = torch.arange(-(-n_k // size), device=q.device)
     own = torch.arange(first, first + n_q, share, device=q.device)[:, None] // size
@@ -273,8 +273,8 @@ def top_k_attention(
     and k: its gradient is 0, and outputs jump where the choice changes. Arguments and errors as in
     `top_k_tiles` and `lib.torch_attention.attention`.
     """
-    _check_queries_and_keys(q, k)
-    _check_values(q, k, v)
+    check_queries_and_keys(q, k)
+    check_values(q, k, v)
     leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     # A mask has one batch axis: heads become rows of the batch, and heads again afterwards.
     rows = math.prod(leading)

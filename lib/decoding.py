@@ -60,6 +60,9 @@ class KVCache:
         """How many tokens have been given so far."""
         return self._length
 
+    def __bool__(self) -> bool:
+        return True  # an empty cache is a cache too: `cache or KVCache()` must not replace it
+
     @property
     def kept(self) -> np.ndarray:
         """The positions whose keys and values are still held, sorted, int64."""

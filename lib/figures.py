@@ -6,12 +6,14 @@ nothing else, so the same arguments always give the same pixels.
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -515,3 +517,101 @@ def leak_matrix(weights: np.ndarray, allowed: np.ndarray, read_out: str) -> Figu
     axes.spines[:].set_visible(False)
     axes.set_title(read_out.replace("; ", "\n"), fontsize=11, color=INK)
     return figure
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of `influence`; every array is (n, n), rows are outputs.
+
+    `moves`: output i moves when input j changes; `allowed`: it may; `lost`: it should and does not;
+    `weights`: shades for the cells that move, written as NaN where they are NaN.
+    """
+
+    title: str
+    moves: np.ndarray
+    allowed: np.ndarray
+    lost: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+def influence(
+    panels: Sequence[Panel], *, rows: str = "output i", columns: str = "input j"
+) -> Figure:
+    """Which output moves with which input, a panel beside the other (Chapter 4, "The probe").
+
+    A pair has a shape for what it does: filled where it is allowed and moves, a cross where it is forbidden
+    and moves (a leak), a ring where it should move and does not, hatched where it is forbidden and silent.
+    """
+    n = len(panels[0].moves)
+    size = max(2.3, 0.34 * n)
+    figure = _figure(0.35 + size * len(panels), size + 1.1)
+    seen = []
+    for axes, panel in zip(
+        np.ravel(figure.subplots(1, len(panels))), panels, strict=True
+    ):
+        seen += _influence_cells(axes, panel)
+        axes.set_title(panel.title, fontsize=11, color=INK)
+        axes.set_xlabel(columns, color=INK)
+        axes.set_ylabel(rows, color=INK)
+    kinds = [kind for kind in _INFLUENCE_KEY if kind in seen]
+    figure.legend(
+        [_INFLUENCE_KEY[kind] for kind in kinds], kinds, loc="outside lower center",
+        ncols=2, frameon=False, fontsize=9, labelcolor=INK, handletextpad=0.3,
+    )  # fmt: skip
+    return figure
+
+
+READS, LEAK = "reads", "reads, and must not"
+LOST, HIDDEN = "should read, and does not", "must not read"
+_MARK = {"ls": "", "ms": 9, "mew": 2}
+_INFLUENCE_KEY = {
+    READS: Rectangle((0, 0), 1, 1, fc="#1b4f8a"),
+    LEAK: Line2D([], [], marker="X", color=ACCENT, mec="white", ls="", ms=10),
+    LOST: Line2D([], [], marker="o", mfc="none", color=ACCENT, **_MARK),
+    HIDDEN: Rectangle((0, 0), 1, 1, fc="white", ec=FAINT, hatch=FORBIDDEN, lw=0.8),
+}
+
+
+def _influence_cells(axes: Axes, panel: Panel) -> set[str]:
+    """Draw the cells of one panel; the kinds of cells that were drawn."""
+    n_q, n_k = panel.moves.shape
+    seen = set()
+    for i in range(n_q):
+        for j in range(n_k):
+            kind = _influence_kind(panel, i, j)
+            seen.add(kind)
+            weight = np.nan if panel.weights is None else panel.weights[i, j]
+            shade = "#1b4f8a" if np.isnan(weight) else CELLS(0.35 + 0.65 * weight)
+            style = {"fc": "white", "ec": FAINT}
+            if kind == HIDDEN:
+                style |= {"hatch": FORBIDDEN}
+            elif kind == READS:
+                style = {"fc": shade, "ec": "white"}
+            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, lw=0.8, **style))
+            if kind == LEAK:
+                axes.plot(j, i, marker="X", color=ACCENT, mec="white", ms=12)
+            if kind == LOST:
+                axes.plot(j, i, marker="o", mfc="none", color=ACCENT, **_MARK)
+    if panel.weights is not None:
+        for i in np.flatnonzero(np.isnan(panel.weights).all(axis=1)):
+            frame = {"boxstyle": "round", "fc": "white", "ec": ACCENT, "lw": 1.5}
+            axes.text(
+                n_k / 2 - 0.5, i, "NaN", ha="center", va="center", fontsize=10, color=INK,
+                bbox=frame,
+            )  # fmt: skip
+    axes.set(xlim=(-0.5, n_k - 0.5), ylim=(n_q - 0.5, -0.5), aspect="equal")
+    axes.set_xticks(range(n_k), range(n_k), fontsize=9)
+    axes.set_yticks(range(n_q), range(n_q), fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return seen
+
+
+def _influence_kind(panel: Panel, i: int, j: int) -> str:
+    if panel.moves[i, j] and not panel.allowed[i, j]:
+        return LEAK
+    if panel.lost is not None and panel.lost[i, j]:
+        return LOST
+    if panel.moves[i, j]:
+        return READS
+    return "" if panel.allowed[i, j] else HIDDEN

@@ -59,12 +59,15 @@ def _listed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
 ) -> torch.Tensor:
-    """Compiled FlexAttention: q (rows, heads, n_q, d), k and v (rows, key heads, n_k, …); rows of the mask's batch.
+    """`lib.layout.Attend`, by compiled FlexAttention.
 
     Raises RuntimeError where FlexAttention cannot run, with the back end to use instead. The first call with
     a mask or a shape compiles for some seconds.
     """
     _check_can_run(q, k, v)
+    if not torch.is_grad_enabled():
+        # Compiled for the CPU, FlexAttention refuses tensors that could need a gradient at another time.
+        q, k, v = q.detach(), k.detach(), v.detach()
     blocks = _cached_block_mask(mask, q.shape[-2], k.shape[-2], q.device)
     with torch._dynamo.config.patch(
         recompile_limit=MOST_COMPILATIONS, fail_on_recompile_limit_hit=True

@@ -26,6 +26,7 @@ KERNELSPEC = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = 120  # seconds
+RUN_FAILURES = (CellControlSignal, DeadKernelError)
 # Of a cell's metadata; the last two fold its source in JupyterLab and on Colab.
 KEPT = ("tags", "jupyter", "cellView")
 
@@ -157,7 +158,12 @@ def run_and_report(path: Path) -> list[str]:
     started = time.monotonic()
     try:
         run(path)
-    except (CellControlSignal, DeadKernelError) as error:
-        return re.sub(r"\x1b\[[\d;]*m", "", str(error)).splitlines()  # without colours
+    except RUN_FAILURES as error:
+        return failure_lines(error)
     print(f"{time.monotonic() - started:.0f} s", end=" ", flush=True)
     return []
+
+
+def failure_lines(error: Exception) -> list[str]:
+    """What a failed run says, without the colours meant for a terminal."""
+    return re.sub(r"\x1b\[[\d;]*m", "", str(error)).splitlines()

@@ -1,10 +1,12 @@
 """The repository's address: it stands in `_config.yml` alone, and this module writes it everywhere else.
 
-``python -m lib repository`` writes the Colab badge and the bootstrap cell of every notebook, and the lines of the
-project's pages that name the address. With ``--check`` it changes nothing and lists each place that differs.
+``python -m lib repository`` writes the Colab badge, the bootstrap cell and the links to Colab of every notebook, and
+the lines of the project's pages that name the address. With ``--check`` it changes nothing and lists each place
+that differs.
 """
 
 import argparse
+import copy
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 NOTEBOOK_FOLDERS = ("notebooks", "exercises", "solutions")
 
 BADGE_ID, BOOTSTRAP_ID = "colab-badge", "bootstrap"
+
+# A link between notebooks is relative, and so it leads nowhere on Colab. An author who writes ` ([Colab]())` behind
+# it gets the address of the same notebook there.
+LINK_WITH_COLAB = re.compile(
+    r"(?P<link>\]\(\.\./(?P<path>\w+/\w+\.ipynb)[^)\s]*\)) \(\[Colab\]\([^)]*\)\)"
+)
 
 # Cell metadata that folds the source away in JupyterLab and on Colab; a click unfolds it.
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
@@ -113,6 +121,21 @@ def bootstrap(address: Address) -> str:
     return BOOTSTRAP.format(url=address.url, branch=address.branch)
 
 
+def with_colab_links(
+    notebook: nbformat.NotebookNode, address: Address
+) -> nbformat.NotebookNode:
+    """A copy of `notebook` in which every `[Colab](…)` behind a link has the address of the linked notebook."""
+
+    def twin(found: re.Match) -> str:
+        return f"{found['link']} ([Colab]({address.colab(found['path'])}))"
+
+    written = copy.deepcopy(notebook)
+    for cell in written.cells:
+        if cell.cell_type == "markdown":
+            cell.source = LINK_WITH_COLAB.sub(twin, cell.source)
+    return written
+
+
 def with_first_cells(
     notebook: nbformat.NotebookNode, path: str, address: Address
 ) -> nbformat.NotebookNode:
@@ -148,6 +171,12 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
         ("pyproject.toml", r"^Repository = .*", f'Repository = "{address.url}"'),
         ("pyproject.toml", r"^Documentation = .*", f'Documentation = "{address.book}"'),
         (
+            "lib/grading/links.py",
+            r"^COLAB = .*",
+            f'COLAB = "{address.colab("")}"',
+        ),
+        ("lib/grading/links.py", r"^BOOK = .*", f'BOOK = "{address.book}"'),
+        (
             ".github/workflows/book.yml",
             r"^    branches: .*",
             f"    branches: [{address.branch}]",
@@ -175,7 +204,9 @@ def derived(root: Path) -> tuple[dict[Path, str], list[str]]:
     for folder in NOTEBOOK_FOLDERS:
         for path in sorted((root / folder).glob("*.ipynb")):
             before = nbformat.read(path, 4)
-            after = with_first_cells(before, f"{folder}/{path.name}", address)
+            after = with_colab_links(
+                with_first_cells(before, f"{folder}/{path.name}", address), address
+            )
             if after != before:
                 wanted[path] = nbformat.writes(after) + "\n"
     return wanted, faults

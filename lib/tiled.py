@@ -23,10 +23,10 @@ from lib.pieces import Bias, Piece, Plan, plan
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
 ) -> torch.Tensor:
-    """q (rows, heads, n_q, d), k (rows, key heads, n_k, d), v (rows, key heads, n_k, d_v): (rows, heads, n_q, d_v).
+    """`lib.layout.Attend`, on any device, with gradients. Half precision is computed in float32.
 
-    Rows belong to the rows of the mask's batch. Query head h reads key head ⌊h · key heads / heads⌋. Half
-    precision is computed in float32. `lib.torch_attention.attention` checks the arguments and calls this.
+    `lib.torch_attention.attention` checks the arguments and calls this. Keys that a query may not read count
+    for nothing as long as they are finite: 0 · NaN is NaN, so a NaN reaches the queries of its tile, not of others.
     """
     dtype = torch.promote_types(q.dtype, torch.float32)
     n_q, n_k = q.shape[-2], k.shape[-2]

@@ -6,22 +6,31 @@ as `F.scaled_dot_product_attention` has them; the leading dimensions broadcast. 
 `True` means *may attend*. A row with no allowed key gets weights 0 and output 0, with finite gradients.
 
 `attention` has several back ends, and all compute the same. "dense" is the page of the book: all weights, then
-their product with the values. The others live in modules of their own.
+their product with the values. "tiled" and "flex" live in modules of their own.
 """
 
 import importlib
 import importlib.util
 import math
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from lib import arguments
-from lib.masks import Mask, across_heads, causal, explicit, full
+from lib.layout import by_rows, in_groups
+from lib.masks import Mask, causal, full
 from lib.numpy_attention import score_scale
+from lib.tensors import (
+    allowed_pairs,
+    check_booleans,
+    check_floats,
+    check_queries_and_keys,
+    check_values,
+    wide,
+)
 from lib.tiles import EMPTY
 
 BACKENDS = ("auto", "dense", "sdpa", "tiled", "flex")
@@ -38,7 +47,7 @@ def softmax(x: torch.Tensor, dim: int = -1) -> torch.Tensor:
     A score of −∞ gets weight exactly 0; a row of nothing but −∞ gets zeros, and gradient zero, where
     `torch.softmax` gives NaN. Shape, dtype and device of `x` are kept.
     """
-    _check_floats("x", x)
+    check_floats("x", x)
     empty = (x == -math.inf).all(dim=dim, keepdim=True)
     return torch.softmax(x.masked_fill(empty, 0), dim=dim).masked_fill(empty, 0)
 
@@ -55,8 +64,8 @@ def attention_weights(
     `scale` multiplies the dot products; it defaults to 1/√d. Raises ValueError or TypeError for
     shapes, dtypes, devices and masks that do not fit (Chapter 1, "From scores to weights").
     """
-    _check_queries_and_keys(q, k)
-    scores = _wide(q) @ _wide(k).transpose(-1, -2) * score_scale(scale, q.shape[-1])
+    check_queries_and_keys(q, k)
+    scores = wide(q) @ wide(k).transpose(-1, -2) * score_scale(scale, q.shape[-1])
     if mask is not None:
         scores = scores.masked_fill(
             ~allowed_pairs(mask, scores.shape, q.device), -math.inf
@@ -89,11 +98,11 @@ def attention(
             f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}"
         )
     if enable_gqa:
-        q, k, v, mask = _in_groups(q, k, v, mask)
+        q, k, v, mask = in_groups(q, k, v, mask)
         shared = attention(q, k, v, mask, scale=scale, backend=backend)
         return shared.flatten(-4, -3)
-    _check_queries_and_keys(q, k)
-    _check_values(q, k, v)
+    check_queries_and_keys(q, k)
+    check_values(q, k, v)
     n_q, n_k = q.shape[-2], k.shape[-2]
     if 0 in (q.numel(), k.numel(), v.numel()):  # where fused kernels disagree
         backend = "dense"
@@ -104,7 +113,8 @@ def attention(
     factor = score_scale(scale, q.shape[-1])
     if backend == "sdpa":
         return _sdpa(q, k, v, mask, factor)
-    return _skipping(q, k, v, mask, factor, backend)
+    skipping = importlib.import_module(f"lib.{backend}")
+    return by_rows(partial(skipping.attend, scale=factor), q, k, v, mask)
 
 
 class Choice(NamedTuple):
@@ -129,7 +139,7 @@ def choose_backend(
     if isinstance(mask, Mask):
         mask.first_query(n_q, n_k)
     elif mask is not None:
-        _check_booleans(mask)
+        check_booleans(mask)
     if mask is None or (isinstance(mask, Mask) and mask == full):
         return Choice(
             "sdpa", "every pair is allowed, so PyTorch's fused kernel needs no mask"
@@ -161,46 +171,6 @@ def _share_of_tiles(mask: Mask, n_q: int, n_k: int) -> float:
     return np.count_nonzero(states != EMPTY) / states.size
 
 
-def allowed_pairs(
-    mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
-) -> torch.Tensor:
-    """`mask` as a boolean tensor (..., n_q, n_k) on `device` that broadcasts to the scores' `shape`."""
-    n_q, n_k = shape[-2:]
-    if isinstance(mask, Mask):
-        i = torch.arange(n_q, device=device)[:, None] + mask.first_query(n_q, n_k)
-        j = torch.arange(n_k, device=device)[None, :]
-        mask = across_heads(mask.read(i, j), len(shape))
-    _check_booleans(mask)
-    if mask.device != device:
-        raise ValueError(
-            f"mask: expected a tensor on {device}, where q is, got one on {mask.device}; use mask.to(q.device)"
-        )
-    _check_mask_shape(mask.shape, shape)
-    # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
-    return mask.expand(*mask.shape[:-2], n_q, n_k)
-
-
-def _check_booleans(mask: Any) -> None:
-    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
-        given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
-        advice = "if 1 means 'may attend' in it, use torch.as_tensor(mask).bool()"
-        raise TypeError(
-            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
-            f"{arguments.mask_advice(mask, advice)}"
-        )
-
-
-def _check_mask_shape(given: torch.Size, scores: torch.Size) -> None:
-    try:
-        fits = torch.broadcast_shapes(given, scores) == scores
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"mask: expected a shape that broadcasts to {tuple(scores)} (..., n_q, n_k), got {tuple(given)}"
-        )
-
-
 def _sdpa(q, k, v, mask, scale):
     n_q, n_k = q.shape[-2], k.shape[-2]
     scores_leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
@@ -219,149 +189,3 @@ def _sdpa(q, k, v, mask, scale):
         q, k, v, attn_mask=allowed | empty, scale=scale
     )
     return output.masked_fill(empty, 0)
-
-
-def _skipping(q, k, v, mask, scale, backend):
-    """The back ends that skip what a Mask forbids: `attend` of `lib.tiled` and of `lib.flex`.
-
-    They take q (rows, heads, n_q, d), k and v (rows, key heads, n_k, …): one row for each row of the mask's
-    batch, or one in all. Heads that share their keys stay together, so there may be fewer key heads.
-    """
-    n_q, n_k = q.shape[-2], k.shape[-2]
-    scores_leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
-    leading = torch.broadcast_shapes(scores_leading, v.shape[:-2])
-    scores = torch.Size((*scores_leading, n_q, n_k))
-    mask = full if mask is None else mask
-    if not isinstance(mask, Mask):
-        allowed = allowed_pairs(mask, scores, q.device)
-        if allowed.numel() > n_q * n_k:  # an array for each head: each head is a row
-            each = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v, allowed))
-            *qkv, allowed = (x.flatten(0, -3) for x in each)
-            output = _skipping(*qkv, explicit(allowed), scale, backend)
-            return output.unflatten(0, leading)
-        mask = explicit(allowed.reshape(n_q, n_k))
-    if mask.batch is not None:
-        table = torch.empty(mask.batch, n_q, n_k, device="meta")
-        _check_mask_shape(across_heads(table, len(scores)).shape, scores)
-    has_rows = (mask.batch or 1) > 1
-    axis = len(leading) - len(scores_leading)  # where the rows stand
-
-    def as_rows(x, leading):
-        x = x.expand(*leading, *x.shape[-2:])
-        rows = x.movedim(axis, 0) if has_rows else x[None]
-        return rows.reshape(len(rows), -1, *x.shape[-2:])
-
-    k, v = (x[(None,) * (len(leading) + 2 - x.ndim)] for x in (k, v))
-    shared = 0
-    while shared < len(leading) - (axis + 1) * has_rows and (
-        k.shape[-3 - shared] == v.shape[-3 - shared] == 1
-    ):
-        shared += 1
-    of_keys = leading[: len(leading) - shared] + (1,) * shared
-    attend = importlib.import_module(f"lib.{backend}").attend
-    output = attend(
-        as_rows(q, leading), as_rows(k, of_keys), as_rows(v, of_keys), mask, scale
-    )
-    if not has_rows:
-        return output.reshape(*leading, *output.shape[-2:])
-    others = leading[:axis] + leading[axis + 1 :]
-    return output.reshape(len(output), *others, *output.shape[-2:]).movedim(0, axis)
-
-
-def _check_floats(name: str, x: torch.Tensor) -> None:
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
-        given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise TypeError(
-            f"{name}: expected a tensor of floats, got {given}; convert with torch.as_tensor({name}).float()"
-        )
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    """Half precision is widened for scores and sums: a dot product soon leaves the range of float16."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def _in_groups(q, k, v, mask):
-    """Grouped-query heads as an axis of their own: q (…, key heads, group, n_q, d), k and v with 1 in its place."""
-    for name, x in (("q", q), ("k", k), ("v", v)):
-        _check_floats(name, x)
-        if x.ndim < 3:
-            raise ValueError(
-                f"{name}: with enable_gqa expected shape (..., heads, tokens, features), got {tuple(x.shape)}"
-            )
-    _check_features(q, k)
-    heads, key_heads = q.shape[-3], k.shape[-3]
-    if v.shape[-3] != key_heads or key_heads == 0 or heads % key_heads:
-        raise ValueError(
-            f"q, k and v: with enable_gqa expected a multiple of the heads of k in q and as many heads in v as in k, "
-            f"got {heads}, {key_heads} and {v.shape[-3]} heads"
-        )
-    if isinstance(mask, Mask) and mask.batch is not None and q.ndim == k.ndim == 3:
-        raise ValueError(
-            f"mask: with enable_gqa a mask of {mask.batch} rows needs q and k of shape (batch, heads, tokens, "
-            f"features), got {tuple(q.shape)} and {tuple(k.shape)}; for one row for each head, give an array"
-        )
-    if isinstance(mask, torch.Tensor) and mask.ndim >= 3:
-        if mask.shape[-3] not in (1, heads):
-            raise ValueError(
-                f"mask: expected 1 or {heads} heads, as many as q has, got {tuple(mask.shape)}"
-            )
-        mask = (
-            mask.unsqueeze(-3)
-            if mask.shape[-3] == 1
-            else mask.unflatten(-3, (key_heads, -1))
-        )
-    q = q.unflatten(-3, (key_heads, -1))
-    return q, k.unsqueeze(-3), v.unsqueeze(-3), mask
-
-
-def _check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
-    for name, x in (("q", q), ("k", k)):
-        _check_floats(name, x)
-        if x.ndim < 2:
-            raise ValueError(
-                f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
-            )
-    _check_features(q, k)
-    _check_leading("q and k", q, k)
-    _check_same("q and k", q, k)
-
-
-def _check_features(q: torch.Tensor, k: torch.Tensor) -> None:
-    if q.shape[-1] != k.shape[-1]:
-        raise ValueError(
-            f"q and k: expected the same number of features, got {tuple(q.shape)} and {tuple(k.shape)}"
-        )
-    if q.shape[-1] == 0:
-        raise ValueError(f"q: expected at least one feature, got {tuple(q.shape)}")
-
-
-def _check_values(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:
-    _check_floats("v", v)
-    if v.ndim < 2 or v.shape[-2] != k.shape[-2]:
-        raise ValueError(
-            f"v: expected shape (..., n_k={k.shape[-2]}, d_v), one value for each key, got {tuple(v.shape)}"
-        )
-    _check_leading("q, k and v", q, k, v)
-    _check_same("q and v", q, v)
-
-
-def _check_leading(names: str, *tensors: torch.Tensor) -> None:
-    try:
-        torch.broadcast_shapes(*(x.shape[:-2] for x in tensors))
-    except RuntimeError:
-        shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
-        raise ValueError(
-            f"{names}: expected leading dimensions that broadcast, got {shapes}"
-        ) from None
-
-
-def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
-    if a.dtype != b.dtype:
-        raise TypeError(
-            f"{names}: expected one dtype, got {a.dtype} and {b.dtype}; convert one with .to(dtype)"
-        )
-    if a.device != b.device:
-        raise ValueError(
-            f"{names}: expected one device, got {a.device} and {b.device}; move one with .to(device)"
-        )

@@ -13,6 +13,9 @@ from book_building import ROOT, build_book
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from lib.bugs import ZOO
+from lib.grading.links import BOOK, bug_address
+
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from masking_book import rebuild, statements
 
@@ -330,6 +333,12 @@ def test_links_between_pages_arrive(pages):
             )
             followed += 1
     assert followed > 10
+
+
+def test_the_links_from_feedback_to_the_zoo_arrive(pages, built_book):
+    for slug in ZOO:
+        name, _, target = bug_address(slug).removeprefix(BOOK).partition("#")
+        assert pages[built_book / name].find(id=target), slug
 
 
 def test_every_state_of_every_slider_has_its_picture(pages, built_book):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from lib.repository import Address
 
@@ -46,9 +46,10 @@ def test_the_notebook_finds_colab_and_not_the_course(tmp_path, monkeypatch):
         assert (done.returncode == 0) is found, module
 
 
-def executed(folder: Path, code: str) -> subprocess.CompletedProcess:
+def executed(folder: Path, code: str, **stored) -> subprocess.CompletedProcess:
     path = folder / "x.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell(code, id="the-cell")]), path)
+    cell = new_code_cell(code, id="the-cell", **stored)
+    nbformat.write(new_notebook(cells=[cell]), path)
     command = [sys.executable, HERE / "execute.py", path]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
@@ -70,6 +71,19 @@ def test_a_failure_names_the_cell(tmp_path, code, said):
     assert done.returncode != 0
     assert "cell 'the-cell'" in done.stderr
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(("stored", "status"), [("one\n2", 0), ("one\n3", 1)])
+def test_the_text_shown_there_is_the_text_stored_here(tmp_path, stored, status):
+    printed, result = stored.split("\n")
+    outputs = [
+        new_output("stream", text=f"{printed}\n"),
+        new_output("execute_result", data={"text/plain": result}),
+    ]
+    code = "print('one')\n1 + 1"
+    done = executed(tmp_path, code, execution_count=1, outputs=outputs)
+    assert done.returncode == status
+    assert ("cell 'the-cell' shows" in done.stderr) == bool(status)
 
 
 @pytest.mark.parametrize(

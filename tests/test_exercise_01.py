@@ -93,6 +93,7 @@ def test_a_learner_who_errs_in_every_way_still_reaches_the_end():
         "answer-1-4": "def prefix_means(values):\n    values /= 2\n    return values",
         "answer-1-5": "fixed_attention = 3",
         "answer-1-6": "def scores_for(weights):\n    return 'many'",
+        "answer-1-7": "heavy_weights = [0.9, 0.1]\nheavy_values = 'two'",
     }
     for cell in learner.cells:
         cell.source = wrong.get(cell.id, cell.source)
@@ -100,3 +101,71 @@ def test_a_learner_who_errs_in_every_way_still_reaches_the_end():
     assert text.count("✘ Not right yet") == len(TRIAL.references.POINTS)
     assert re.search(r"IndexError: .*\n +It happened here: `return values\[7\]`", text)
     assert "Did you rename it to `share`?" in text
+
+
+# --- 1.6: a number of one's own ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("student_id", ["", "Rosa", 20417])
+@pytest.mark.parametrize(
+    "own",
+    [
+        lambda w: np.log(w[1]) - np.log(w[0]),
+        lambda w: float(-np.log(w[0] / w[1])),
+        lambda w: round(np.log(w[1] / w[0]), 2),
+        lambda w: np.array(np.diff(np.log(w))).item(),
+    ],
+)
+def test_the_own_difference_may_be_computed_in_any_way(student_id, own):
+    weights = TRIAL.names["weights_of"](str(student_id))
+    answers = {"student_id": student_id, "my_difference": own(weights)}
+    assert TRIAL.judged("1.6", **answers).status == "solved"
+
+
+# --- 1.7: a heavy key that does not count ------------------------------------------------------------------------
+
+
+def heavy(weights, values):
+    return {"heavy_weights": weights, "heavy_values": values}
+
+
+@pytest.mark.parametrize(
+    ("weights", "values"),
+    [
+        ([0.9, 0.06, 0.04], [[3], [1], [6]]),
+        (np.array([0.03, 0.95, 0.02]), np.array([[1.0, 0], [3, 2], [6, 5]])),
+        ([0.9, 0.05, 0.03, 0.02], [[2.1], [1], [3], [3.5]]),
+    ],
+)
+def test_keys_that_do_not_count_are_accepted(weights, values):
+    assert TRIAL.judged("1.7", **heavy(weights, values)).status == "solved"
+
+
+@pytest.mark.parametrize(
+    ("weights", "values", "misconception", "says"),
+    [
+        ([0.9, 0.06, 0.04], [[0], [1], [6]], "a value of zero", "scaled up"),
+        ([0.9, 0.06, 0.04], [[3.5], [1], [6]], "plain mean", "plain mean"),
+        ([0.9, 0.06, 0.04], [[2], [1], [6]], "", "still counts"),
+        ([0.9, 0.06, 0.04], [[1], [1], [1]], "equal values", "Two values are equal"),
+        ([0.9, 0.1], [[1], [1]], "two keys", "Take a third key"),
+        ([1, 0, 0], [[1], [2], [3]], "a weight of 1", "not read at all"),
+        ([0.9, 0.05, 0.05], [[2], [1], [3]], "", "Two weights are equal"),
+        ([0.8, 0.14, 0.06], [[1], [2], [3]], "", "too small"),
+        ([0.9, 0.2, -0.1], [[1], [2], [3]], "", "not negative and sum to 1"),
+        ([0.9, 0.2, 0.1], [[1], [2], [3]], "", "not negative and sum to 1"),
+        ([0.9, np.nan, 0.1], [[1], [2], [3]], "", "ordinary finite numbers"),
+        ([0.9, 0.06, 0.04], [3, 1, 6], "", "must have the shape"),
+        ([0.9, 0.1], [[1], [2], [3]], "", "must have the shape"),
+        ([1.0], [[1]], "", "must have the shape"),
+        ([0.9, 0.06, 0.04], [[], [], []], "", "must have the shape"),
+        ("many", [[1], [2], [3]], "", "is a str"),
+    ],
+)
+def test_a_heavy_key_that_breaks_nothing_is_told_why(
+    weights, values, misconception, says
+):
+    result = TRIAL.judged("1.7", **heavy(weights, values))
+    assert result.status == "wrong"
+    assert says in result.finding.why
+    assert result.misconception == misconception

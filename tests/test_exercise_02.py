@@ -173,6 +173,26 @@ def test_a_fix_that_remembers_the_breaking_call_alone_is_seen():
     assert "the past moves" in rejection("2.6", fixed_attention=answer).why
 
 
+# --- 2.3: a number of one's own ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("student_id", ["", "Rosa", 20417])
+@pytest.mark.parametrize(
+    "own",
+    [
+        lambda score, future: 1 - np.exp(score) / (np.exp(score) + future),
+        lambda score, future: round(float(future / (np.exp(score) + future)), 2),
+        lambda score, future: (
+            torch.tensor([score] + future * [0.0]).softmax(0)[1:].sum()
+        ),
+    ],
+)
+def test_the_own_leak_may_be_computed_in_any_way(student_id, own):
+    row = TRIAL.names["row_of"](str(student_id))
+    answers = {"student_id": student_id, "my_leak": own(*row)}
+    assert TRIAL.judged("2.3", **answers).status == "solved"
+
+
 # --- breaking inputs ---------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import pytest
 from exercise_trial import ROOT, outputs
 
 from lib.examples import S
-from lib.grading import build, checks
+from lib.grading import checks, solutions
 from lib.notebooks import execute
 
 TRIALS = [answers_01.TRIAL, answers_02.TRIAL]
@@ -46,6 +46,8 @@ def test_right_answers_in_every_style_get_full_points(trial, question, name, ans
 
 @each_exercise
 def test_every_answer_has_three_styles(trial):
+    there = [name for names in trial.right.values() for name in names]
+    assert sorted(there) == sorted(trial.functions)
     for names in trial.right.values():
         for name, answers in names.items():
             assert len(answers) >= 3, name
@@ -56,7 +58,7 @@ def test_the_examples_in_the_questions_are_true(trial):
     found = doctest.testmod(trial.references, extraglobs={"S": S})
     examples = inspect.getsource(trial.references).count(" >>> ")
     assert (found.failed, found.attempted) == (0, examples)
-    assert examples >= len(trial.question_of)
+    assert examples >= len(trial.functions)
 
 
 # --- wrong answers -----------------------------------------------------------------------------------------------
@@ -64,7 +66,10 @@ def test_the_examples_in_the_questions_are_true(trial):
 
 @each_exercise
 def test_every_answer_knows_some_mistakes(trial):
-    assert {known.answer for known in trial.mistakes} == set(trial.question_of)
+    own_inputs = {"breaking_input", "breaking_call", "before", "after"}
+    own_inputs |= {"heavy_weights", "heavy_values"}
+    named = {known.answer for known in trial.mistakes}
+    assert named == set(trial.question_of) - own_inputs
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_every_answer_knows_some_mistakes(trial):
 )
 def test_each_misconception_is_rejected_with_its_own_message(trial, known):
     result = trial.judged(
-        trial.question_of[known.answer], **{known.answer: known.function}
+        trial.question_of[known.answer], **{known.answer: trial.given(known)}
     )
     assert (result.status, result.earned) == ("wrong", 0)
     assert (result.misconception, result.finding.why) == (known.name, known.explanation)
@@ -95,7 +100,7 @@ def test_no_two_mistakes_of_an_answer_share_a_name_or_a_message(trial):
     [
         pytest.param(trial, name, id=f"{trial.number}: {name}")
         for trial in TRIALS
-        for name in trial.question_of
+        for name in trial.functions
     ],
 )
 @pytest.mark.parametrize(
@@ -137,6 +142,89 @@ def test_functions_that_do_not_answer_are_rejected(trial, name, cheat):
     assert (result.status, result.earned) == ("wrong", 0)
 
 
+def fingerprint(arguments):
+    return repr([np.asarray(argument).tolist() for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("trial", "question"),
+    [
+        pytest.param(trial, found.question, id=found.question)
+        for trial in TRIALS
+        for _, found in solutions.checks_in(trial.solution)
+        if found.hidden
+    ],
+)
+def test_answers_learnt_by_heart_fail_the_hidden_check(trial, question):
+    """They know every input of the visible check, whose source the learner has, and are wrong on all others."""
+    seen = set()
+
+    def recording(right):
+        def answer(*arguments):
+            seen.add(fingerprint(arguments))
+            return right(*arguments)
+
+        return answer
+
+    def by_heart(right):
+        def answer(*arguments):
+            result = np.asarray(right(*arguments))
+            if fingerprint(arguments) in seen:
+                return result
+            return ~result if result.dtype == bool else 2 * result + 1
+
+        return answer
+
+    names = [name for name in trial.functions if trial.question_of[name] == question]
+    for answers in (recording, by_heart):
+        given = {name: answers(trial.names[name]) for name in names}
+        assert trial.judged(question, **given).status == "solved"
+    for name in names:
+        only = {name: by_heart(trial.names[name])}
+        assert trial.judged(question, hidden=True, **only).status == "wrong"
+
+
+@each_exercise
+def test_the_exercise_has_the_three_kinds_of_question(trial):
+    titles = " / ".join(trial.references.TITLES.values())
+    for kind in ("From memory", "Find the bug", "Break "):
+        assert kind in titles
+    headings = "\n".join(cell.source for cell in trial.exercise.cells)
+    assert re.search(r"^## [\d.]+ ★ From memory", headings, re.MULTILINE)
+
+
+@each_exercise
+def test_every_question_has_an_example_with_its_picture(trial):
+    shown = [
+        cell.id.removeprefix("example-")
+        for cell in trial.exercise.cells
+        if cell.id.startswith("example-")
+        and cell.cell_type == "code"
+        and "<table" in cell.outputs[0]["data"]["text/html"]
+    ]
+    questions = {"-".join(id.split("-")[:2]).replace("-", ".") for id in shown}
+    assert questions == set(trial.references.POINTS)
+
+
+@each_exercise
+def test_a_student_id_changes_the_numbers_and_the_answers(trial):
+    """The notebook, the check and the reference see the same numbers of one's own."""
+    [number] = set(trial.question_of) & {"my_difference", "my_leak"}
+    question = trial.question_of[number]
+    own_answer = {"my_difference": "own_difference", "my_leak": "own_leak"}[number]
+    mine = {**trial.names, "student_id": "ana"}
+    prefixes = ("own-", f"answer-{question.replace('.', '-')}-own")
+    for cell in trial.solution.cells:
+        if cell.id.startswith(prefixes) and not cell.id.endswith("-shown"):
+            exec(cell.source, mine)
+    assert mine[number] != trial.names[number]
+    assert np.isclose(mine[number], trial.names[own_answer]("ana"))
+    own = {"student_id": "ana", number: mine[number]}
+    assert trial.judged(question, **own).status == "solved"
+    assert trial.judged(question, **{number: mine[number]}).status == "wrong"
+    assert trial.judged(question, student_id="ana").status == "wrong"
+
+
 # --- the notebooks, really run -----------------------------------------------------------------------------------
 
 
@@ -144,7 +232,7 @@ def test_functions_that_do_not_answer_are_rejected(trial, name, cheat):
 def test_the_solution_scores_full_marks(trial):
     text = "\n".join(outputs(execute(trial.solution, ROOT / "solutions")))
     total = sum(trial.references.POINTS.values())
-    assert text.count("✔ Solved") == sum(1 for _ in build.checks_in(trial.solution))
+    assert text.count("✔ Solved") == sum(1 for _ in solutions.checks_in(trial.solution))
     assert f"Exercise {trial.number} {'█' * 20} {total} of {total} points" in text
 
 
@@ -156,7 +244,7 @@ def test_the_exercise_scores_nothing_and_runs_to_its_end(trial):
     bars = text.count(
         f"Exercise {trial.number} {'░' * 20} 0 of {sum(points.values())} points"
     )
-    assert bars == len(points)
+    assert bars == len(points) + 1, "one for each question, and one on the map"
     needed = [
         reliance
         for cell in trial.exercise.cells

@@ -30,6 +30,12 @@ CALLS = {
     "attention_arcs": lambda: figures.attention_arcs(SENTENCE, WEIGHTS[RIVER], RIVER),
     "attention_flow": lambda: figures.attention_flow(),
     "attention_state": lambda: figures.attention_state(SENTENCE, V, *ROW, "a title"),
+    "influence": lambda: figures.influence(
+        [
+            figures.Panel("as it should be", ALLOWED, ALLOWED, weights=WEIGHTS),
+            figures.Panel("the bug", ~ALLOWED, ALLOWED, lost=ALLOWED),
+        ]
+    ),
     "leak_matrix": lambda: figures.leak_matrix(
         np.array([[0.6, 0.4], [0.3, 0.7]]),
         np.array([[True, False], [True, True]]),
@@ -204,6 +210,36 @@ def test_a_leak_is_framed_and_named():
     words = [t.get_text() for t in axes.texts]
     assert sorted(words) == ["0.300", "0.400", "0.600", "0.700", "leak"]
     assert "leaked mass: 0.400" in axes.get_title()
+
+
+def test_influence_has_a_shape_for_each_kind_of_pair():
+    moves = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
+    allowed = np.tri(3, dtype=bool)
+    lost = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=bool)
+    weights = np.array([[1.0, 0, 0], [0.2, 0, 0], [np.nan] * 3])
+    panel = figures.Panel("a title", moves, allowed, lost, weights)
+    figure = figures.influence([panel], rows="rows", columns="columns")
+    axes = figure.axes[0]
+    assert (axes.get_title(), axes.get_ylabel(), axes.get_xlabel()) == (
+        "a title", "rows", "columns",
+    )  # fmt: skip
+    cells = {tuple(np.round(p.get_center()).astype(int)[::-1]): p for p in axes.patches}
+    hatched = {place for place, cell in cells.items() if cell.get_hatch()}
+    filled = {place for place, c in cells.items() if c.get_facecolor() != (1, 1, 1, 1)}
+    marks = {
+        (line.get_marker(), *line.get_ydata(), *line.get_xdata()) for line in axes.lines
+    }
+    assert hatched == {(0, 2), (1, 2)}  # forbidden, and silent
+    assert filled == {(0, 0), (1, 0), (2, 2)}  # allowed, and read
+    assert marks == {("X", 0, 1), ("o", 1, 1)}  # a leak; a pair that is lost
+    assert set(cells) - hatched - filled == {(0, 1), (1, 1), (2, 0), (2, 1)}
+    # The larger weight is the darker cell.
+    assert sum(cells[0, 0].get_facecolor()[:3]) < sum(cells[1, 0].get_facecolor()[:3])
+    assert [t.get_text() for t in axes.texts] == ["NaN"]
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == [
+        figures.READS, figures.LEAK, figures.LOST, figures.HIDDEN,
+    ]  # fmt: skip
 
 
 @repeatable

@@ -6,9 +6,14 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from lib.grading import checks
-from lib.grading.checks import Answers, Student, check, mistake, rely_on, verdict
+from lib.grading.answers import Answers
+from lib.grading.checks import check, rely_on, verdict
+from lib.grading.known import mistake
+from lib.grading.links import COLAB
+from lib.grading.student import Student
 from lib.numpy_attention import softmax
 
 X = np.array([3.0, 4.0])
@@ -26,6 +31,7 @@ def exercise(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(checks, "_solved", {})
+    monkeypatch.setattr(checks, "_latest", {})
     return module
 
 
@@ -71,6 +77,36 @@ def test_a_known_mistake_is_named(exercise):
     assert (finding.misconception, finding.why) == ("square", "You squared it.")
     _, finding = judged(exercise, lambda x: x / 0)  # inf agrees with inf
     assert finding.misconception == "division"
+
+
+TWICE = """
+@check("90.1", points=2)
+def doubles(student):
+    student.same("double", np.array([2.0, 2.0]))
+    student.same("double", X)
+"""
+
+
+def test_of_two_mistakes_that_agree_the_one_is_named_that_explains_all_answers(
+    exercise,
+):
+    """2 + 3 and 2² + 1 are the same."""
+    exercise.plus = mistake("double", "plus three", "You added.")(lambda x: x + 3)
+    exercise.up = mistake("double", "one too many", "Square.")(lambda x: x**2 + 1)
+    names = {"np": np}
+    assert (
+        run_cell(TWICE, double=lambda x: x + 3, **names).misconception == "plus three"
+    )
+    square = run_cell(TWICE, double=lambda x: x**2 + 1, **names)
+    assert square.misconception == "one too many"
+    assert square.finding.asked == "double(x=[2, 2])", "the smallest counterexample"
+
+    def fails_on_others(x):
+        return x + 3 if (x == 2).all() else x[7]
+
+    assert (
+        run_cell(TWICE, double=fails_on_others, **names).misconception == "plus three"
+    )
 
 
 def truth_asked_for(student):
@@ -172,6 +208,10 @@ def for_ever(x):
         (raising(Sudden("now")), "Sudden: now"),
         (raising(Unprintable()), "Unprintable"),
         (for_ever, "RecursionError"),
+        (lambda x: x + np.ones((3, 3)), "`x[:, None]` makes a column"),
+        (lambda x: np.ones((3, 3)) @ x, "Is a `.T` missing?"),
+        (lambda x: 2 * y, "Run the cells above this one first"),  # noqa: F821
+        (lambda: 6, "keep the parameters"),
         (lambda: 6, "takes 0 positional arguments but 1 was given"),
         (lambda x: None, "`double` returned None"),
         (lambda x: "six", "`double` returned a str, not a number"),
@@ -255,6 +295,82 @@ def test_values_are_checked_like_results(exercise):
     assert "Part 2 of `double` is a str" in ask((1, "two"))[1].why
 
 
+def test_a_learner_who_rebinds_a_name_of_the_check_does_not_break_it(exercise):
+    exercise.X = X
+    spoiled = {"X": "ex", "double": lambda x: 2 * x}
+    assert run_cell(CELL, **spoiled).status == "solved"
+
+
+def test_what_the_learner_makes_of_floating_point_faults_does_not_matter(exercise):
+    def divides(student):
+        student.expect(bool(np.isinf(np.ones(1) / 0)), "It is infinite.")
+        student.same("double", X)
+
+    with np.errstate(all="raise"):
+        assert judged(exercise, lambda x: 2 * x, question=divides) == ("solved", None)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.tensor([6.0, 8.0], requires_grad=True),
+        torch.tensor([6, 8]),
+        torch.tensor([6.0, 8.0], dtype=torch.float16),
+    ],
+)
+def test_a_tensor_is_read_as_its_numbers(exercise, tensor):
+    assert judged(exercise, lambda x: tensor) == ("solved", None)
+
+
+def number_of_own(student):
+    student.same_number("mine", "own", of="n=3", within=0.01)
+
+
+@pytest.fixture
+def personal(exercise):
+    """An exercise with a number of one's own: the length of the student_id."""
+    exercise.own = lambda student_id: len(student_id) + 1
+    exercise.forgotten = mistake("mine", "one forgotten", "Add 1.")(len)
+    return exercise
+
+
+@pytest.mark.parametrize(
+    ("names", "id"),
+    [
+        ({}, ""),
+        ({"student_id": ...}, ""),
+        ({"student_id": None}, ""),
+        ({"student_id": " ana "}, "ana"),
+        ({"student_id": 20417}, "20417"),
+    ],
+)
+def test_the_students_id_is_text_and_may_be_missing(personal, names, id):
+    assert Student(Answers(names), personal).id == id
+
+
+def test_a_number_of_ones_own_follows_the_id(personal):
+    def asked(mine, **names):
+        student = Student(Answers({"mine": mine, **names}), personal)
+        return verdict(number_of_own, student)
+
+    assert asked(1) == asked(4.009, student_id="ana") == ("solved", None)
+    status, finding = asked(1, student_id="ana")
+    assert (status, finding.misconception) == ("wrong", "")
+    assert finding.asked == "mine for n=3, of student_id 'ana'"
+    assert finding.found == "1"
+    _, finding = asked(3, student_id="ana")
+    assert (finding.misconception, finding.why) == ("one forgotten", "Add 1.")
+    assert "NaN, which is not a number" in asked(np.nan)[1].why
+    assert "should be one number" in asked([1, 2])[1].why
+    assert "`mine` is a str" in asked("four")[1].why
+    assert asked(...) == ("unsolved", None)
+    _, finding = asked(1, student_id=["ana"])
+    assert (
+        finding.why
+        == "`student_id` should be a text, such as your name; it is a list of 1."
+    )
+
+
 def test_a_view_lets_several_answers_be_right(exercise):
     def question(student):
         student.same("double", X, view=np.ptp)
@@ -335,8 +451,11 @@ def test_a_hidden_check_can_only_take_points_away(exercise):
         return np.minimum(2 * x, 100)
 
     assert run_cell(HIDDEN, double=lambda x: 2 * x).progress == (0, 5)
+    assert checks.results() == {}
     assert run_cell(CELL, double=up_to_a_hundred).progress == (2, 5)
+    assert checks.results() == {"90.1": "solved"}
     assert run_cell(HIDDEN, double=up_to_a_hundred).progress == (0, 5)
+    assert checks.results() == {"90.1": "wrong"}
 
 
 def test_rely_on_gives_the_reference_until_the_question_is_solved(exercise, capsys):
@@ -353,12 +472,23 @@ def test_rely_on_gives_the_reference_until_the_question_is_solved(exercise, caps
     assert capsys.readouterr().out == ""
 
 
+def test_rely_on_gives_the_answer_that_was_checked(exercise, capsys):
+    """Not one that was written over it since, which nobody has checked."""
+    namespace = {"check": check, "X": X, "double": lambda x: 2 * x}
+    right = namespace["double"]
+    exec(CELL, namespace)
+    namespace["double"] = None
+    assert rely_on("90.1", "double") is right
+
+
 @pytest.mark.parametrize("question", ["90.3", "91.1"])
-def test_an_unknown_question_says_what_to_do(exercise, question):
-    with pytest.raises(
-        LookupError, match=rf"'{question}' is not known .* `python -m lib exercises`"
-    ):
-        check(question)
+def test_an_unknown_question_says_what_to_do_and_does_not_raise(exercise, question):
+    result = run_cell(CELL.replace("90.1", question), double=lambda x: 2 * x)
+    assert (result.status, result.earned) == ("broken", 0)
+    assert f"'{question}' is not known" in result.finding.why
+    assert "install the course again" in repr(result)
+    with pytest.raises(LookupError, match="`python -m lib exercises`"):
+        rely_on(question, "double")
 
 
 class Outline(HTMLParser):
@@ -392,6 +522,13 @@ def test_the_page_form_escapes_unfolds_and_loads_nothing(exercise):
     assert outline.addresses == ["../notebooks/90_doubling.ipynb#1-Doubling"]
     assert "✘ Not right yet" in page
     assert result._repr_mimebundle_() == {"text/plain": repr(result), "text/html": page}
+
+
+def test_on_colab_the_link_leads_to_colab(exercise, monkeypatch):
+    """No other file of the course lies beside a notebook there."""
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    page = run_cell(CELL, double=lambda x: x)._repr_html_()
+    assert Outline(page).addresses == [f"{COLAB}notebooks/90_doubling.ipynb"]
 
 
 def test_the_text_form_is_readable_alone(exercise):

@@ -10,14 +10,31 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from lib.grading import build, checks
+from lib.grading import build, refusals, solutions
+from lib.grading.known import mistakes_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 
-IMPORTS = (
-    "import math\n\nimport numpy as np\n\nfrom lib.grading.checks import check, mistake"
-)
+IMPORTS = """import math
+
+import numpy as np
+
+from lib.grading.checks import check
+from lib.grading.known import mistake"""
+TITLE = """# Exercise 90 · Doubling (solutions)
+
+One question, **2 points**.
+
+**Hidden checks** ask the same with other inputs: 90.1."""
+QUESTION = """## 90.1 ★ Doubling · 2 points
+
+A number is given. What is twice `x.` or $x. $ of it? Say so.
+
+- **Given:** `x`
+- **Wanted:** twice `x`
+- **Allowed:** NumPy
+- **Read:** [chapter](../notebooks/90_doubling.ipynb#1-Doubling) ([Colab](https://x))"""
 ANSWER = '''def double(x):
     """Twice x."""
     # BEGIN SOLUTION
@@ -25,9 +42,9 @@ ANSWER = '''def double(x):
     return result
     # END SOLUTION'''
 MISTAKE = '@mistake("double", "square", "You squared it.")\ndef squared(x):\n    return np.square(x)'
-CHECK = (
-    '@check("90.1", points=2)\ndef doubles(student):\n    student.same("double", 3.0)'
-)
+CHECK = """@check("90.1", points=2, section="1 Doubling", hint=["Add.", "Or multiply."])
+def doubles(student):
+    student.same("double", np.sqrt(9.0))"""
 HIDDEN = '@check("90.1", hidden=True)\ndef doubles_more(student):\n    student.same("double", 4.0)'
 
 
@@ -50,16 +67,15 @@ def solution(**replaced):
                 "colab-badge",
                 "**[Open in Colab](https://x/solutions/90_doubling.ipynb)**",
             ),
-            markdown(
-                "title", "# Exercise 90 (solutions)\n\nOne question, **2 points**."
-            ),
+            markdown("title", TITLE),
             code("imports", IMPORTS),
-            markdown("question", "## 90.1 ★ Doubling · 2 points"),
+            markdown("question", QUESTION),
             code("answer", ANSWER),
             markdown("note", "Because.", "solution-note"),
             code("mistakes", MISTAKE, "mistakes"),
             code("check", CHECK),
             code("hidden", HIDDEN, "hidden-checks"),
+            code("later", 'rely_on("90.1", "double")'),
         ]
     )
 
@@ -73,13 +89,14 @@ def test_the_learner_gets_stubs_and_neither_notes_nor_hidden_checks():
         "question",
         "answer",
         "check",
+        "later",
     ]
     sources = {cell.id: cell.source for cell in exercise.cells}
     assert (
         sources["answer"]
         == 'def double(x):\n    """Twice x."""\n    return ...  # your answer here'
     )
-    assert sources["title"].startswith("# Exercise 90\n")
+    assert sources["title"].startswith("# Exercise 90 · Doubling\n")
     assert "exercises/90_doubling.ipynb" in sources["colab-badge"]
     assert build.exercise_from(solution()) == exercise
 
@@ -104,7 +121,10 @@ def test_the_module_has_points_answers_and_mistakes():
         {"90.1": 2},
         8,
     )
-    assert [known.name for known in checks.mistakes_of(module, "double")] == ["square"]
+    assert [m.name for m in mistakes_of(module, "double")] == ["square"]
+    assert module.TITLE == "Doubling"
+    assert module.TITLES == {"90.1": "Doubling"}
+    assert module.np.sqrt, "a name that only a check uses"
 
 
 @pytest.mark.parametrize(
@@ -119,11 +139,11 @@ def test_the_module_has_points_answers_and_mistakes():
     ],
 )
 def test_a_stub_keeps_indentation_and_names(region, expected):
-    assert build.stub(region) == expected
+    assert solutions.stub(region) == expected
 
 
 def test_a_sound_solution_has_no_problems():
-    assert build.problems(solution()) == []
+    assert refusals.problems(solution()) == []
 
 
 @pytest.mark.parametrize(
@@ -180,16 +200,63 @@ def test_a_sound_solution_has_no_problems():
             "cell title: states 5 points, but the questions add up to 2",
         ),
         ({"title": "Exercise 90, 2 points"}, "no cell starts with a title"),
+        (
+            {"hidden": "pass"},
+            "cell title: says that the hidden checks are ['90.1'], but they are []",
+        ),
+        (
+            {"title": TITLE.partition("\n\n**Hidden")[0]},
+            "cell title: says that the hidden checks are [], but they are ['90.1']",
+        ),
+        (
+            {"question": QUESTION.replace("- **Wanted:**", "- Wanted:")},
+            "cell question: question 90.1 has no line `- **Wanted:** …`",
+        ),
+        (
+            {"question": QUESTION.replace("Say so.", "Say so. Twice.")},
+            "cell question: the task of 90.1 has 4 sentences; expected 3",
+        ),
+        (
+            {"question": QUESTION.replace(" ([Colab](https://x))", "")},
+            "cell question: a link of 90.1 leads nowhere on Colab",
+        ),
+        (
+            {"check": CHECK.replace('["Add.", "Or multiply."]', '"Add."')},
+            "cell check: the check of 90.1 has 1 hints; expected a list of 2",
+        ),
+        (
+            {"later": 'rely_on("90.1", "twice")'},
+            "cell later: relies on 'twice', which is no answer to question 90.1",
+        ),
+        (
+            {"check": CHECK.replace(', section="1 Doubling"', "")},
+            "cell check: the check of 90.1 names no section",
+        ),
     ],
 )
 def test_the_build_refuses_and_says_where(fault, says):
-    assert any(says in problem for problem in build.problems(solution(**fault)))
+    assert any(says in problem for problem in refusals.problems(solution(**fault)))
 
 
 def test_the_build_refuses_an_id_that_stands_twice():
     twice = solution()
     twice.cells[3].id = "title"
-    assert build.problems(twice) == ["cell title: this id stands 2 times"]
+    assert refusals.problems(twice) == ["cell title: this id stands 2 times"]
+
+
+def test_the_names_that_a_learner_defines_are_found():
+    two = solution(answer=f"{ANSWER}\n\n\n# BEGIN SOLUTION\na = b = 1\n# END SOLUTION")
+    assert solutions.answers_in(two) == dict.fromkeys(("double", "a", "b"), "90.1")
+
+
+def test_an_exercise_that_does_not_run_is_reported_with_its_cell(project, capsys):
+    path = project / SOURCE
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("rng.normal(size=(8, 2))", "rng.normal(8, 2, 0, 7)"))
+    assert run_build(project, check=False) == 1
+    printed = capsys.readouterr().out
+    assert f"{EXERCISE} does not run:" in printed
+    assert "rng.normal(8, 2, 0, 7)" in printed
 
 
 @pytest.fixture
@@ -203,7 +270,7 @@ def project(tmp_path):
 
 
 def run_build(root, *, check):
-    return build.main(argparse.Namespace(check=check), root)
+    return build.main(argparse.Namespace(check=check, table=False), root)
 
 
 EXERCISE, SOURCE = (
@@ -230,7 +297,7 @@ MODULE = "lib/grading/references/exercise_01.py"
         ),
         (
             SOURCE,
-            "Write that sum",
+            "Write it as a function",
             "Write it",
             f"{EXERCISE}, cell question-1-1: differs from {SOURCE}",
         ),

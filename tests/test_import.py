@@ -7,7 +7,15 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["lib", "lib.masks", "lib.tiles", "lib.numpy_attention"]
+    "module",
+    [
+        "lib",
+        "lib.masks",
+        "lib.tiles",
+        "lib.numpy_attention",
+        "lib.probe",
+        "lib.bugs",
+    ],
 )
 def test_import_is_light(module):
     program = f"import sys, {module}; print(sorted({{'torch', 'matplotlib', '{module}'}} & set(sys.modules)))"

@@ -13,93 +13,33 @@ Cells of a solution notebook carry these tags: `solution-note` (explains the ans
 import argparse
 import ast
 import copy
-import re
-import textwrap
-from collections import Counter
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
-from lib.notebooks import execute, normalise
+from lib.grading.refusals import problems
+from lib.grading.solutions import (
+    BEGIN,
+    TITLE,
+    checks_in,
+    questions_in,
+    replace_regions,
+    stub,
+    tags,
+    title_cell,
+)
+from lib.notebooks import RUN_FAILURES, execute, failure_lines, normalise
 from lib.repository import FOLDED
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 LEFT_OUT = {"solution-note", "hidden-checks", "mistakes"}
 IN_MODULE = {"mistakes", "given"}
 # The learner runs a check without scrolling past its source: folded in the book too.
 FOLDED_IN_BOOK = "hide-input"
-QUESTION = re.compile(r"^## (\d+\.\d+) .*?(\d+) points?$", re.MULTILINE)
-TITLE = re.compile(r"^# .*", re.MULTILINE)
-TOTAL = re.compile(r"\b(\d+) points\b")
-
-
-class RegionError(ValueError):
-    """The markers of a solution region do not fit together."""
-
-
-def tags(cell: NotebookNode) -> set[str]:
-    """The tags of a cell."""
-    return set(cell.metadata.get("tags", []))
-
-
-def replace_regions(source: str, replace: Callable[[list[str]], list[str]]) -> str:
-    """The source with the lines of every solution region replaced by `replace(lines)`, without the markers."""
-    kept: list[str] = []
-    region: list[str] | None = None
-    for line in source.splitlines():
-        if line.strip() == BEGIN:
-            if region is not None:
-                raise RegionError(f"a second `{BEGIN}` before `{END}`")
-            region = []
-        elif line.strip() == END:
-            if region is None:
-                raise RegionError(f"`{END}` without `{BEGIN}`")
-            kept += replace(region)
-            region = None
-        else:
-            (kept if region is None else region).append(line)
-    if region is not None:
-        raise RegionError(f"`{BEGIN}` without `{END}`")
-    return "\n".join(kept)
-
-
-def stub(region: list[str]) -> list[str]:
-    """What the learner finds in place of the answer: runs without a traceback and counts as not solved.
-
-    A region that returns becomes `return ...`; one that assigns becomes `name = ...` for each of its names.
-    """
-    if not any(line.strip() for line in region):
-        raise RegionError("an empty solution region")
-    indent = region[0][: len(region[0]) - len(region[0].lstrip())]
-    try:
-        body = ast.parse(textwrap.dedent("\n".join(region))).body
-    except SyntaxError as error:
-        raise RegionError(
-            f"a solution region that is not Python by itself: {error.msg}"
-        ) from error
-    if not indent and any(isinstance(statement, ast.FunctionDef) for statement in body):
-        raise RegionError(
-            "a solution region around a whole function: its signature would be lost"
-        )
-    names = [
-        target.id
-        for statement in body
-        for target in getattr(statement, "targets", [])
-        if hasattr(target, "id")
-    ]
-    if any(
-        isinstance(node, ast.Return)
-        for statement in body
-        for node in ast.walk(statement)
-    ):
-        lines = ["return ..."]
-    else:
-        lines = [f"{name} = ..." for name in dict.fromkeys(names)] or ["..."]
-    return [f"{indent}{line}  # your answer here" for line in lines]
+SOLUTIONS = " (solutions)"  # the end of a solution's title
 
 
 def exercise_from(solution: NotebookNode) -> NotebookNode:
@@ -115,7 +55,7 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
             cell.source = cell.source.replace("solutions/", "exercises/")
         elif TITLE.match(cell.source):
             title, *rest = cell.source.split("\n")
-            cell.source = "\n".join([title.removesuffix(" (solutions)"), *rest])
+            cell.source = "\n".join([title.removesuffix(SOLUTIONS), *rest])
         if cell.id in checks:
             cell.metadata.update(
                 FOLDED, tags=[*cell.metadata.get("tags", []), FOLDED_IN_BOOK]
@@ -132,26 +72,45 @@ def references_from(solution: NotebookNode, name: str) -> str:
         if tags(c) & IN_MODULE or (BEGIN in c.source and not tags(c) & LEFT_OUT)
     ]
     body = "\n\n\n".join(replace_regions(cell.source, list).strip() for cell in kept)
-    points = {
-        found.question: found.points
-        for _, found in checks_in(solution)
-        if not found.hidden
-    }
-    table = "\n".join(
-        f'    "{question}": {count},' for question, count in points.items()
-    )
+    questions = questions_in(solution)
     header = (
         f'"""Points, reference answers and known mistakes of exercise {name[:2]}.\n\n'
         f"Generated from solutions/{name}.ipynb by `python -m lib exercises`; edit that notebook instead.\n"
-        '"""'
+        '"""\n\n# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)'
     )
-    imports = _imports_for(body, code)
-    return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\nPOINTS = {{\n{table}\n}}\n\n\n{body}\n'
+    tables = "\n".join(
+        f"{table} = {{\n"
+        + "".join(
+            f'    "{q.number}": {json.dumps(value(q), ensure_ascii=False)},\n'
+            for q in questions
+        )
+        + "}"
+        for table, value in (
+            ("TITLES", lambda q: q.title),
+            ("POINTS", lambda q: q.points),
+        )
+    )
+    title = title_cell(solution).source.partition("\n")[0].partition(" · ")[2]
+    title = title.removesuffix(SOLUTIONS)
+    imports = _imports_for([body, *_bodies_of_checks(solution)], code)
+    return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\nTITLE = "{title}"\n{tables}\n\n\n{body}\n'
 
 
-def _imports_for(body: str, code: list[NotebookNode]) -> str:
-    """The notebook's import lines that the module's body needs, other packages first."""
-    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
+    """What the check functions do, without their decorators."""
+    for cell, _ in checks_in(solution):
+        for function in ast.parse(cell.source).body:
+            yield "\n".join(map(ast.unparse, getattr(function, "body", [])))
+
+
+def _imports_for(sources: list[str], code: list[NotebookNode]) -> str:
+    """The notebook's import lines that these sources need, other packages first."""
+    used = {
+        node.id
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name)
+    }
     lines = set()
     source = "\n".join(cell.source for cell in code if cell.id != "bootstrap")
     for line in ast.parse(source).body:
@@ -162,118 +121,6 @@ def _imports_for(body: str, code: list[NotebookNode]) -> str:
     own = sorted(line for line in lines if line.split()[1].split(".")[0] == "lib")
     others = sorted(lines - set(own))
     return "\n\n".join("\n".join(group) for group in (others, own) if group)
-
-
-class CheckCall(NamedTuple):
-    """What the decorator `@check(…)` of one cell says."""
-
-    question: str
-    points: int
-    hidden: bool
-
-
-def checks_in(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, CheckCall]]:
-    """Every `@check(…)` of the notebook, with the cell in which it stands."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and "@check" in cell.source:
-            for function in ast.parse(cell.source).body:
-                for call in getattr(function, "decorator_list", []):
-                    if getattr(getattr(call, "func", None), "id", None) == "check":
-                        yield cell, _check_call(call)
-
-
-def _check_call(call: ast.Call) -> CheckCall:
-    constants = {
-        k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)
-    }
-    points, hidden = constants.get("points", 0), constants.get("hidden", False)
-    return CheckCall(ast.literal_eval(call.args[0]), points, hidden)
-
-
-def problems(solution: NotebookNode) -> list[str]:
-    """What keeps a solution notebook from being an exercise; each entry names the cell."""
-    found = [
-        f"cell {id}: this id stands {n} times"
-        for id, n in Counter(c.id for c in solution.cells).items()
-        if n > 1
-    ]
-    for cell in solution.cells:
-        if cell.cell_type == "code":
-            try:
-                replace_regions(cell.source, stub)
-                ast.parse(cell.source)
-            except (RegionError, SyntaxError) as error:
-                found.append(f"cell {cell.id}: {error}")
-    return found or _problems_of_checks(solution) + _problems_of_points(solution)
-
-
-def _problems_of_checks(solution: NotebookNode) -> list[str]:
-    """Hidden checks stand in their cells, and every question has one heading and one check of its own."""
-    found = []
-    questions = [question for _, question, _ in _questions_in(solution)]
-    for cell, check in checks_in(solution):
-        if check.hidden and "hidden-checks" not in tags(cell):
-            found.append(
-                f"cell {cell.id}: a hidden check outside a cell tagged hidden-checks"
-            )
-        if not check.hidden and "hidden-checks" in tags(cell):
-            found.append(
-                f"cell {cell.id}: a check without hidden=True in a cell tagged hidden-checks"
-            )
-        if check.question not in questions:
-            found.append(
-                f"cell {cell.id}: a check of question {check.question}, which has no heading"
-            )
-    counts = Counter(
-        check.question for _, check in checks_in(solution) if not check.hidden
-    )
-    for cell, question, _ in _questions_in(solution):
-        if counts[question] != 1 or questions.count(question) != 1:
-            found.append(
-                f"cell {cell.id}: question {question} has {counts[question]} checks and {questions.count(question)} "
-                "headings; it needs one of each"
-            )
-    return found
-
-
-def _problems_of_points(solution: NotebookNode) -> list[str]:
-    """The points of each check equal those of its heading, and their sum the total under the title."""
-    found = []
-    stated = {question: points for _, question, points in _questions_in(solution)}
-    for cell, check in checks_in(solution):
-        wanted = 0 if check.hidden else stated.get(check.question, check.points)
-        if check.points != wanted:
-            found.append(
-                f"cell {cell.id}: the check of {check.question} gives {check.points} points, expected {wanted}"
-            )
-    title = next(
-        (
-            cell
-            for cell in solution.cells
-            if cell.cell_type == "markdown" and TITLE.match(cell.source)
-        ),
-        None,
-    )
-    total = TOTAL.search(title.source) if title else None
-    if total is None:
-        found.append(
-            "no cell starts with a title `# …` and states the total, such as `12 points`"
-        )
-    elif int(total[1]) != sum(stated.values()):
-        found.append(
-            f"cell {title.id}: states {total[1]} points, but the questions add up to {sum(stated.values())}"
-        )
-    return found
-
-
-def _questions_in(notebook: NotebookNode) -> list[tuple[NotebookNode, str, int]]:
-    """Cell, id and points of every question heading, such as `## 1.1 ★ A weighted sum · 2 points`."""
-    markdown = (cell for cell in notebook.cells if cell.cell_type == "markdown")
-    return [
-        (cell, match[1], int(match[2]))
-        for cell in markdown
-        for match in QUESTION.finditer(cell.source)
-    ]
 
 
 def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:
@@ -328,37 +175,34 @@ def write(solution: NotebookNode, name: str, root: Path) -> None:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.epilog = "Reads solutions/*.ipynb; writes exercises/*.ipynb and lib/grading/references/*.py."
-    parser.add_argument(
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument(
         "--check",
         action="store_true",
         help="write nothing; fail when something differs",
     )
+    action.add_argument(
+        "--table",
+        action="store_true",
+        help="write nothing; print which wrong answer meets which feedback, and fail when one is not named",
+    )
 
 
 def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
-    """Write the exercises or check them; 1 when a solution has problems or something differs, 2 without solutions."""
-    sources = {path.name for path in (root / "solutions").glob("*.ipynb")}
+    """Write the exercises, check them, or print the table; 1 when something is amiss, 2 without solutions."""
+    sources = sorted((root / "solutions").glob("*.ipynb"))
     if not sources:
         print(
             f"no notebook found in {root / 'solutions'}: run this from a clone of the course"
         )
         return 2
-    found = [
-        f"exercises/{path.name} has no source in solutions/"
-        for path in sorted((root / "exercises").glob("*.ipynb"))
-        if path.name not in sources
+    if arguments.table:
+        from lib.grading.table import print_table  # it imports the exercises themselves
+
+        return print_table([path.stem for path in sources], root)
+    found = _orphans(root) + [
+        fault for path in sources for fault in _build(path, root, check=arguments.check)
     ]
-    for path in sorted((root / "solutions").glob("*.ipynb")):
-        solution = nbformat.read(path, as_version=4)
-        faults = problems(solution)
-        found += [f"solutions/{path.name}, {fault}" for fault in faults]
-        if faults:
-            continue
-        if arguments.check:
-            found += differences(solution, path.stem, root)
-        else:
-            write(solution, path.stem, root)
-            print(f"exercises/{path.name} written")
     for line in found:
         print(line)
     if arguments.check:
@@ -368,3 +212,26 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
             else f"{len(sources)} of {len(sources)} exercises follow from solutions/."
         )
     return 1 if found else 0
+
+
+def _orphans(root: Path) -> list[str]:
+    return [
+        f"exercises/{path.name} has no source in solutions/"
+        for path in sorted((root / "exercises").glob("*.ipynb"))
+        if not (root / "solutions" / path.name).exists()
+    ]
+
+
+def _build(path: Path, root: Path, *, check: bool) -> list[str]:
+    """Write, or check, what follows from one solution; what is wrong, with the place."""
+    solution = nbformat.read(path, as_version=4)
+    if faults := problems(solution):
+        return [f"solutions/{path.name}, {fault}" for fault in faults]
+    if check:
+        return differences(solution, path.stem, root)
+    try:
+        write(solution, path.stem, root)
+    except RUN_FAILURES as error:
+        return [f"exercises/{path.name} does not run:", *failure_lines(error)]
+    print(f"exercises/{path.name} written")
+    return []

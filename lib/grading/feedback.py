@@ -2,7 +2,10 @@
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from lib.grading.links import bug_address
 
 HEADLINES = {
     "solved": "✔ Solved",
@@ -21,15 +24,35 @@ BAR_LENGTH = 20
 NUMBERS = {"Asked", "Wanted", "Found"}  # set as code
 
 
+HEADLINE = re.compile(
+    rf"(?P<words>{'|'.join(HEADLINES.values())}) · question (?P<question>\d+\.\d+)(?: ·|$)"
+)
+
+
+def read_headline(text: str) -> tuple[str, str] | None:
+    """Question and status that the first line of a shown `Result` tells; None for a hidden check or other text."""
+    found = HEADLINE.match(text.partition("\n")[0])
+    if not found:
+        return None
+    status = next(key for key, words in HEADLINES.items() if words == found["words"])
+    return found["question"], status
+
+
 @dataclass(frozen=True)
 class Finding:
-    """Why an answer does not count yet, and where possible a small input that shows it."""
+    """Why an answer does not count yet, and where possible a small input that shows it.
+
+    `picture` is HTML that takes the place of `wanted` and `found` on a page; `bug` is the name of the misconception in
+    the zoo of bugs, where it has one.
+    """
 
     why: str
     asked: str = ""
     wanted: str = ""
     found: str = ""
     misconception: str = ""
+    picture: str = ""
+    bug: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and text of each part that has something to say."""
@@ -76,7 +99,7 @@ class Result:
 
     def _bar(self) -> str:
         so_far, total = self.progress
-        filled = BAR_LENGTH * so_far // total
+        filled = BAR_LENGTH * so_far // max(total, 1)
         return "█" * filled + "░" * (BAR_LENGTH - filled)
 
     def _rows(self) -> list[tuple[str, str]]:
@@ -100,8 +123,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         body = "".join(
-            f"<dt>{label}</dt><dd>{_marked_up(f'`{text}`' if label in NUMBERS else text)}</dd>"
-            for label, text in self._rows()
+            f"<dt>{label}</dt><dd>{text}</dd>" for label, text in self._html_rows()
         )
         if self.section and self.status == "wrong":
             title, address = self.section
@@ -114,6 +136,23 @@ class Result:
             + _unfolding(self.hints)
             + f'<p>{html.escape(self.title)} <span aria-hidden="true">{self._bar()}</span> {self._count()}</p></div>'
         )
+
+    def _html_rows(self) -> Iterator[tuple[str, str]]:
+        """The rows as HTML; where there is a picture it stands for the numbers wanted and found."""
+        picture = self.finding.picture if self.finding else ""
+        for label, text in self._rows():
+            if label == "Wanted" and picture:
+                yield "Compare", picture
+            elif not (label == "Found" and picture):
+                shown = _marked_up(f"`{text}`" if label in NUMBERS else text)
+                yield label, shown + (self._zoo() if label == "Misconception" else "")
+
+    def _zoo(self) -> str:
+        """A link to the misconception in the zoo of bugs, where it has a place there."""
+        if not self.finding.bug:
+            return ""
+        address = html.escape(bug_address(self.finding.bug))
+        return f' · <a href="{address}" target="_blank">see it in the bug zoo</a>'
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/plain": repr(self), "text/html": self._repr_html_()}

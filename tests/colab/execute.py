@@ -1,6 +1,7 @@
-"""Run one notebook as Colab does; used by run.py, with the Python of the environment that stands in for Colab.
+"""Run one notebook as Colab does, and compare the text that it shows with what it stores.
 
-The course is not installed there: the notebook's own bootstrap cell has to do it.
+Used by run.py, with the Python of the environment that stands in for Colab. The course is not installed there: the
+notebook's own bootstrap cell has to do it.
 """
 
 import re
@@ -13,9 +14,22 @@ from nbclient.exceptions import CellControlSignal, DeadKernelError
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
+def texts(cell: nbformat.NotebookNode) -> list[str]:
+    """What a cell shows as text, results and printed lines."""
+    outputs = cell.get("outputs", [])
+    printed = "".join(output.get("text", "") for output in outputs)
+    shown = [output.get("data", {}).get("text/plain", "") for output in outputs]
+    return [text for text in [printed, *shown] if text]
+
+
 def main(path: str) -> str | None:
     """Execute the notebook; what went wrong, in words that name the cell."""
     notebook = nbformat.read(path, 4)
+    stored = {
+        cell.id: texts(cell)
+        for cell in notebook.cells
+        if cell.get("execution_count") and cell.id != "bootstrap"
+    }
     running = []
     client = NotebookClient(
         notebook,
@@ -28,6 +42,8 @@ def main(path: str) -> str | None:
     except (CellControlSignal, DeadKernelError) as error:
         return f"cell {running[-1]!r} failed:\n{error}"
     for cell in notebook.cells:
+        if texts(cell) != stored.get(cell.id, texts(cell)):
+            return f"cell {cell.id!r} shows {texts(cell)}\nand stores {stored[cell.id]}"
         slider = re.search(r"^explore\(", cell.source, re.MULTILINE)
         shown = [output.get("data", {}) for output in cell.get("outputs", [])]
         if (

@@ -3,23 +3,43 @@
 Generated from solutions/01_weighted_values.ipynb by `python -m lib exercises`; edit that notebook instead.
 """
 
+# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)
+
 import numpy as np
 
-from lib.grading.checks import mistake
+from lib.examples import S
+from lib.grading.known import answered_by_attention, mistake
+from lib.grading.personal import own_numbers
+from lib.masks import causal
+from lib.numpy_attention import attention, softmax
 
 CHAPTER = "01_weighted_values"
+TITLE = "Weighted values"
+TITLES = {
+    "1.1": "From memory: the output of one query",
+    "1.2": "Weights are not shares",
+    "1.3": "From scores to weights",
+    "1.4": "A query that does not ask",
+    "1.5": "Find the bug",
+    "1.6": "From weights back to scores",
+    "1.7": "Break it with an input: the heavy key that does not count",
+}
 POINTS = {
     "1.1": 2,
     "1.2": 2,
     "1.3": 3,
     "1.4": 2,
     "1.5": 3,
-    "1.6": 2,
+    "1.6": 3,
+    "1.7": 3,
 }
 
 
+student_id = ""
+
+
 def weighted_sum(weights, values):
-    """The output of one query: the sum of the values, each times its weight.
+    """The output of one query, from its weights and the values.
 
     >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
     >>> weighted_sum(np.array([0.3, 0.7]), values).round(2)
@@ -205,6 +225,11 @@ def query_weights(i, q, k):
     return weights
 
 
+@answered_by_attention("query_weights")
+def query_weights_of(attend):
+    return lambda i, q, k: attend(q, k, np.eye(len(k)))[i]
+
+
 def scores_of(i, q, k):
     return k @ q[i] / np.sqrt(q.shape[1])
 
@@ -219,6 +244,7 @@ def softmax_of(scores):
     "sum over all keys",
     "The future weights are 0, but the denominator still runs over all keys, so your weights sum to less than 1 and "
     "they change when a future key changes. Sum over j ≤ i only.",
+    bug="masked_after_the_softmax",
 )
 def sum_over_all_keys(i, q, k):
     return softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)
@@ -228,6 +254,7 @@ def sum_over_all_keys(i, q, k):
     "query_weights",
     "reads the future",
     "This is a softmax over all keys: keys after position i have weight too. Only keys j ≤ i may be read.",
+    bug="mask_thrown_away",
 )
 def reads_the_future(i, q, k):
     return softmax_of(scores_of(i, q, k))
@@ -237,6 +264,7 @@ def reads_the_future(i, q, k):
     "query_weights",
     "scores set to zero",
     "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. Leave those keys out.",
+    bug="zeroed_scores",
 )
 def scores_set_to_zero(i, q, k):
     return softmax_of(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0))
@@ -291,6 +319,7 @@ def divided_by_d_k(i, q, k):
     "query_weights",
     "own position left out",
     "Your query does not read its own key: you used j < i. It may read j ≤ i, or the first query has nothing to read.",
+    bug="own_position_left_out",
 )
 def own_position_left_out(i, q, k):
     before = np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf)
@@ -313,6 +342,7 @@ def overflow(i, q, k):
     "largest score of all keys subtracted",
     "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 "
     "is NaN. Take the largest over j ≤ i.",
+    bug="renormalised_after_the_softmax",
 )
 def largest_of_all_subtracted(i, q, k):
     scores = scores_of(i, q, k)
@@ -351,10 +381,16 @@ def prefix_means(values):
     return np.cumsum(values, axis=0) / counts
 
 
+@answered_by_attention("prefix_means")
+def prefix_means_of(attend):
+    return lambda values: attend(*np.zeros((2, len(values), 1)), values * 1.0)
+
+
 @mistake(
     "prefix_means",
     "mean of everything",
     "Every row is the mean of all values, later ones too. Row i may average the rows 0 … i only.",
+    bug="mask_thrown_away",
 )
 def mean_of_everything(values):
     return np.broadcast_to(values.mean(axis=0), values.shape)
@@ -364,6 +400,7 @@ def mean_of_everything(values):
     "prefix_means",
     "own position left out",
     "Row i averages the rows before i and leaves out row i itself. A query reads its own position too.",
+    bug="own_position_left_out",
 )
 def means_before(values):
     counts = np.maximum(np.arange(len(values)), 1)[:, None]
@@ -422,6 +459,7 @@ def count_off_by_one(values):
     "prefix_means",
     "reads the future",
     "Row i averages the rows i … n − 1: the present and the future. Turn it around: the rows 0 … i.",
+    bug="transposed_mask",
 )
 def suffix_means(values):
     return prefix_means(values[::-1])[::-1]
@@ -465,6 +503,11 @@ def fixed_attention(q, k, v):
 breaking_input = (np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]))
 
 
+@answered_by_attention("fixed_attention")
+def fixed_attention_of(attend):
+    return attend
+
+
 def causal_or_not(q, k, v, cut=lambda scores: scores, axis=1, scale=True):
     scores = cut(q @ k.T / (np.sqrt(q.shape[1]) if scale else 1))
     weights = np.exp(scores)
@@ -481,6 +524,7 @@ def allowed_or(blocked, allowed):
     "fixed_attention",
     "bug still there",
     "This gives the same as the suspect. Look at a row of its weights: what do they add up to, and why?",
+    bug="masked_after_the_softmax",
 )
 def bug_still_there(q, k, v):
     return suspect_attention(q, k, v)
@@ -490,6 +534,7 @@ def bug_still_there(q, k, v):
     "fixed_attention",
     "mask removed",
     "Now the weights sum to 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.",
+    bug="mask_thrown_away",
 )
 def mask_removed(q, k, v):
     return causal_or_not(q, k, v)
@@ -499,6 +544,7 @@ def mask_removed(q, k, v):
     "fixed_attention",
     "scores set to zero",
     "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. The blocked scores must be −∞.",
+    bug="zeroed_scores",
 )
 def blocked_scores_zero(q, k, v):
     return causal_or_not(q, k, v, allowed_or(0.0, np.tril))
@@ -523,6 +569,7 @@ def zero_taken_for_forbidden(q, k, v):
     "fixed_attention",
     "normalised over queries",
     "You normalise over the queries: the columns sum to 1. Every query has its own weights, so the rows must sum to 1.",
+    bug="softmax_over_the_queries",
 )
 def normalised_over_queries(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), axis=0)
@@ -532,6 +579,7 @@ def normalised_over_queries(q, k, v):
     "fixed_attention",
     "mask turned around",
     "Your mask is turned around: a query reads itself and the future. Rows are queries, columns are keys: keep j ≤ i.",
+    bug="transposed_mask",
 )
 def mask_turned_around(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.triu))
@@ -541,6 +589,7 @@ def mask_turned_around(q, k, v):
     "fixed_attention",
     "own position left out",
     "The diagonal is blocked too, so no query reads itself and the first one reads nothing. Keep j ≤ i, not j < i.",
+    bug="own_position_left_out",
 )
 def diagonal_blocked(q, k, v):
     return np.nan_to_num(
@@ -557,6 +606,15 @@ def scores_not_scaled(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), scale=False)
 
 
+def weights_of(student_id):
+    """Two weights of your own, in hundredths."""
+    [percent] = own_numbers(student_id, "1.6", count=1, low=22, high=39)
+    return np.array([percent, 100 - percent]) / 100
+
+
+my_weights = weights_of(student_id)
+
+
 def scores_for(weights):
     """Scores whose softmax is `weights`, up to a common shift.
 
@@ -566,6 +624,10 @@ def scores_for(weights):
     """
     with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
         return np.log(weights)
+
+
+# e^(s_1 - s_0) is the ratio of the weights; the logarithm undoes the exponential.
+my_difference = np.log(my_weights[1] / my_weights[0])
 
 
 @mistake(
@@ -629,3 +691,87 @@ def base_ten(weights):
 )
 def sign_turned_around(weights):
     return -np.log(weights)
+
+
+def own_difference(student_id):
+    first, second = weights_of(student_id)
+    return np.log(second / first)
+
+
+@mistake(
+    "my_difference",
+    "difference of the weights",
+    "You subtracted the weights. A difference of scores becomes a ratio of weights: s₁ − s₀ is the logarithm of that "
+    "ratio.",
+)
+def weights_subtracted(student_id):
+    first, second = weights_of(student_id)
+    return second - first
+
+
+@mistake(
+    "my_difference",
+    "logarithm of the difference",
+    "You took the logarithm of the difference of the weights. It is the other way round: the difference of the "
+    "logarithms, which is the logarithm of the ratio.",
+)
+def logarithm_of_the_difference(student_id):
+    first, second = weights_of(student_id)
+    return np.log(second - first)
+
+
+@mistake(
+    "my_difference",
+    "ratio of the weights",
+    "That is the ratio of the weights, e to the power of what is asked. Take its logarithm.",
+)
+def ratio_of_weights(student_id):
+    return np.exp(own_difference(student_id))
+
+
+@mistake(
+    "my_difference",
+    "sign turned around",
+    "That is the score of key 0 minus the score of key 1. Key 1 has the larger weight, so its score is the larger one.",
+)
+def difference_turned_around(student_id):
+    return -own_difference(student_id)
+
+
+@mistake(
+    "my_difference",
+    "logarithm of another base",
+    "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.",
+)
+def own_difference_base_two(student_id):
+    return own_difference(student_id) / np.log(2)
+
+
+@mistake(
+    "my_difference",
+    "logarithm to base 10",
+    "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.",
+)
+def own_difference_base_ten(student_id):
+    return own_difference(student_id) / np.log(10)
+
+
+@mistake(
+    "my_difference",
+    "a score instead of a difference",
+    "That is a score for key 1 alone. Scores have no meaning alone, since a common shift changes nothing: subtract the "
+    "score of key 0.",
+)
+def one_score(student_id):
+    return np.log(weights_of(student_id)[1])
+
+
+def without_heaviest(weights, values):
+    """The output when the key with the largest weight is left out."""
+    others = np.arange(len(weights)) != np.argmax(weights)
+    return weights[others] @ values[others] / weights[others].sum()
+
+
+# The value of the heavy key is the weighted average of the others: 0.6 · 1 + 0.4 · 6 = 3.
+heavy_weights = np.array([0.9, 0.06, 0.04])
+heavy_values = np.array([[3.0], [1.0], [6.0]])

@@ -3,22 +3,41 @@
 Generated from solutions/02_the_masking_lemma.ipynb by `python -m lib exercises`; edit that notebook instead.
 """
 
+# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)
+
 import numpy as np
+import torch
 import torch.nn.functional as F
 
-from lib.grading.checks import mistake
-from lib.numpy_attention import softmax
+from lib.examples import S
+from lib.grading.known import answered_by_attention, mistake
+from lib.grading.personal import own_numbers
+from lib.masks import causal
+from lib.numpy_attention import attention, softmax
 
 CHAPTER = "02_the_masking_lemma"
+TITLE = "The masking lemma"
+TITLES = {
+    "2.1": "From memory: the causal mask",
+    "2.2": "The worked example, put right",
+    "2.3": "The leak of the multiplicative mask",
+    "2.4": "Fewer queries than keys",
+    "2.5": "One mask, three dialects",
+    "2.6": "Find the bug",
+    "2.7": "Break the multiplicative mask with an input",
+}
 POINTS = {
     "2.1": 2,
     "2.2": 2,
-    "2.3": 2,
+    "2.3": 3,
     "2.4": 2,
     "2.5": 3,
     "2.6": 3,
     "2.7": 3,
 }
+
+
+student_id = ""
 
 
 def causal_mask(n):
@@ -46,6 +65,7 @@ def count_pairs(n):
     "causal_mask",
     "own position left out",
     "You used j < i, so no query reads itself and query 0 reads nothing. The causal mask is j ≤ i.",
+    bug="own_position_left_out",
 )
 def strict_mask(n):
     return np.tri(n, k=-1, dtype=bool)
@@ -55,6 +75,7 @@ def strict_mask(n):
     "causal_mask",
     "turned around",
     "The triangle is turned around: query 0 reads every key, the last query only itself. Rows are queries: keep j ≤ i.",
+    bug="transposed_mask",
 )
 def upper_triangle(n):
     return np.tri(n, dtype=bool).T
@@ -64,6 +85,7 @@ def upper_triangle(n):
     "causal_mask",
     "True for blocked",
     "Here True stands for the pairs that are blocked. In this course True means may attend: turn every value around.",
+    bug="inverted_mask",
 )
 def blocked_mask(n):
     return ~np.tri(n, dtype=bool)
@@ -94,6 +116,7 @@ def number_mask(n):
     "block mask",
     "You compare blocks of two positions, so the first query of a block reads the second one's key: one token of the "
     "future. Compare the positions themselves.",
+    bug="block_mask_for_causal",
 )
 def block_mask(n):
     blocks = np.arange(n) // 2
@@ -104,6 +127,7 @@ def block_mask(n):
     "causal_mask",
     "everything allowed",
     "Every query may read every key: nothing is masked.",
+    bug="mask_thrown_away",
 )
 def no_mask(n):
     return np.ones((n, n), dtype=bool)
@@ -167,6 +191,15 @@ def masked_weights(scores):
     return softmax(np.where(allowed, scores, -np.inf))
 
 
+@answered_by_attention("masked_weights")
+def masked_weights_of(attend):
+    def answer(scores):
+        identity = np.eye(len(scores))
+        return attend(scores * np.sqrt(len(scores)), identity, identity)
+
+    return answer
+
+
 def future_filled(scores, value):
     return np.where(np.tri(len(scores), dtype=bool), scores, value)
 
@@ -185,6 +218,7 @@ def printed_numbers(scores):
     "masked_weights",
     "scores set to zero",
     "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. A hidden score must be −∞.",
+    bug="zeroed_scores",
 )
 def zeroed_scores(scores):
     return softmax(future_filled(scores, 0.0))
@@ -194,6 +228,7 @@ def zeroed_scores(scores):
     "masked_weights",
     "masked after the softmax",
     "The future has weight 0, but it was in the denominator: your rows sum to less than 1. Mask before the softmax.",
+    bug="masked_after_the_softmax",
 )
 def masked_after_the_softmax(scores):
     return np.tril(softmax(scores))
@@ -203,6 +238,7 @@ def masked_after_the_softmax(scores):
     "masked_weights",
     "softmax over the queries",
     "Your columns sum to 1. Every query shares out its own weight over the keys, so the rows must sum to 1: axis 1.",
+    bug="softmax_over_the_queries",
 )
 def softmax_over_the_queries(scores):
     return softmax(future_filled(scores, -np.inf), axis=0)
@@ -212,6 +248,7 @@ def softmax_over_the_queries(scores):
     "masked_weights",
     "nothing masked",
     "This is the softmax of the bare scores: every query still reads the future.",
+    bug="mask_thrown_away",
 )
 def nothing_masked(scores):
     return softmax(scores)
@@ -221,6 +258,7 @@ def nothing_masked(scores):
     "masked_weights",
     "mask turned around",
     "Your first query reads every key and your last one only itself. Rows are queries: keep j ≤ i.",
+    bug="transposed_mask",
 )
 def mask_turned_around(scores):
     return softmax(np.where(np.tri(len(scores), dtype=bool).T, scores, -np.inf))
@@ -230,6 +268,7 @@ def mask_turned_around(scores):
     "masked_weights",
     "own position left out",
     "The diagonal is masked too: no query reads itself, and the first one reads nothing. Mask j > i, not j ≥ i.",
+    bug="own_position_left_out",
 )
 def diagonal_masked(scores):
     return softmax(np.where(np.tri(len(scores), k=-1, dtype=bool), scores, -np.inf))
@@ -240,6 +279,7 @@ def diagonal_masked(scores):
     "mask that comes too late",
     "Right for ordinary scores, but you mask after the exponential: here a future score is 1000, and what is left of "
     "the row is 0/0 or inf · 0. Fill in −∞ before the softmax.",
+    bug="renormalised_after_the_softmax",
 )
 def mask_too_late(scores):
     weights = softmax(scores) * np.tri(len(scores))
@@ -251,6 +291,7 @@ def mask_too_late(scores):
     "large negative number for −∞",
     "You fill in −10⁹. Here the allowed score is that small too, so the hidden key gets half of the weight. Only −∞ is "
     "below every score.",
+    bug="large_negative_number",
 )
 def large_negative_number(scores):
     return softmax(future_filled(scores, -1e9))
@@ -298,6 +339,20 @@ def leak(scores):
     future = n - np.arange(1, n + 1)  # how many keys lie after each query
     past = np.tril(np.exp(scores)).sum(axis=1)  # Σ e^s over the keys j ≤ i
     return future / (past + future)
+
+
+def row_of(student_id):
+    """A score in tenths and a number of future keys, both of your own."""
+    [tenths] = own_numbers(student_id, "2.3 score", count=1, low=5, high=15)
+    [future] = own_numbers(student_id, "2.3 future", count=1, low=2, high=9)
+    return tenths / 10, future
+
+
+my_score, my_future = row_of(student_id)
+
+
+# One key brings e^score, each of the others e^0 = 1.
+my_leak = my_future / (np.exp(my_score) + my_future)
 
 
 def past_and_future(scores):
@@ -426,6 +481,69 @@ def future_scores_in_the_denominator(scores):
     return future / (np.exp(scores).sum(axis=1) + future)
 
 
+def own_leak(student_id):
+    score, future = row_of(student_id)
+    return future / (np.exp(score) + future)
+
+
+@mistake(
+    "my_leak",
+    "exponential forgotten",
+    "Your own key enters with its score. Softmax adds up exponentials: it brings e^score.",
+)
+def own_exponential_forgotten(student_id):
+    score, future = row_of(student_id)
+    return future / (score + future)
+
+
+@mistake(
+    "my_leak",
+    "weight of the past",
+    "This is the weight that stays on the query's own key. The leak is what is missing to 1.",
+)
+def own_weight_that_stays(student_id):
+    return 1 - own_leak(student_id)
+
+
+@mistake(
+    "my_leak",
+    "ones forgotten in the denominator",
+    "You divided by e^score alone. The ones of the future stand in the denominator too.",
+)
+def own_ones_forgotten(student_id):
+    score, future = row_of(student_id)
+    return future / np.exp(score)
+
+
+@mistake(
+    "my_leak",
+    "own score replaced too",
+    "You let every key count alike. The mask replaces the scores of the future alone; the query keeps its own score.",
+)
+def own_score_replaced(student_id):
+    _, future = row_of(student_id)
+    return future / (1 + future)
+
+
+@mistake(
+    "my_leak",
+    "no leak",
+    "That is the leak under −∞. Document 004 multiplies: a hidden score becomes 0, and e⁰ = 1.",
+)
+def own_leak_of_the_right_mask(student_id):
+    return 0
+
+
+@mistake(
+    "my_leak",
+    "one key too many",
+    "You counted one future key too many.",
+)
+def own_key_too_many(student_id):
+    score, future = row_of(student_id)
+    return (future + 1) / (np.exp(score) + future + 1)
+
+
 def chunk_mask(n_q, n_k):
     """The causal mask of the last n_q of n_k positions.
 
@@ -442,6 +560,7 @@ def chunk_mask(n_q, n_k):
     "top-left alignment",
     "Your triangle starts at the top left, as if the queries were the first positions of the text. They are the last: "
     "the last query must read every key.",
+    bug="top_left_with_a_cache",
 )
 def top_left(n_q, n_k):
     return np.tri(n_q, n_k, dtype=bool)
@@ -451,6 +570,7 @@ def top_left(n_q, n_k):
     "chunk_mask",
     "own position left out",
     "Your last query does not read the last key, which is its own. A query may read its own position.",
+    bug="own_position_left_out",
 )
 def strict_chunk(n_q, n_k):
     return np.tri(n_q, n_k, n_k - n_q - 1, dtype=bool)
@@ -460,6 +580,7 @@ def strict_chunk(n_q, n_k):
     "chunk_mask",
     "one position too far",
     "Every query may read one key of the future. Row r stands at position n_k − n_q + r, and reads up to there.",
+    bug="looks_one_ahead",
 )
 def one_too_far(n_q, n_k):
     return np.tri(n_q, n_k, n_k - n_q + 1, dtype=bool)
@@ -469,6 +590,7 @@ def one_too_far(n_q, n_k):
     "chunk_mask",
     "True for blocked",
     "Here True stands for the pairs that are blocked. In this course True means may attend.",
+    bug="inverted_mask",
 )
 def blocked_chunk(n_q, n_k):
     return ~np.tri(n_q, n_k, n_k - n_q, dtype=bool)
@@ -506,6 +628,7 @@ def cache_hidden(n_q, n_k):
     "everything allowed",
     "With one query that is right: nothing comes after the last token. With more, the first queries would read the "
     "keys of later ones.",
+    bug="mask_thrown_away",
 )
 def all_allowed(n_q, n_k):
     return np.ones((n_q, n_k), dtype=bool)
@@ -547,6 +670,7 @@ def to_additive(blocked):
     "polarity not changed",
     "The mask is unchanged, so True still says blocked. Here True must say may attend: the future would be all that is "
     "read.",
+    bug="inverted_mask",
 )
 def sdpa_unchanged(blocked):
     return blocked
@@ -557,6 +681,7 @@ def sdpa_unchanged(blocked):
     "transposed",
     "You exchanged queries and keys. That also moves the triangle, but a row must stay a query: change True and False "
     "instead.",
+    bug="transposed_mask",
 )
 def sdpa_transposed(blocked):
     return blocked.T
@@ -585,6 +710,7 @@ def sdpa_numbers(blocked):
     "to_mha",
     "polarity not changed",
     "The mask is unchanged, so True still says may attend. In nn.MultiheadAttention True says blocked.",
+    bug="one_mask_for_two_libraries",
 )
 def mha_unchanged(allowed):
     return allowed
@@ -631,6 +757,7 @@ def additive_inverted(blocked):
     "to_additive",
     "large negative number for −∞",
     "You put −10⁹ in place of −∞. It hides a key only beside scores that are much larger. Put −∞.",
+    bug="large_negative_number",
 )
 def additive_large(blocked):
     return np.where(blocked, np.float32(-1e9), np.float32(0))
@@ -718,6 +845,11 @@ def fixed_attention(q, k, v, training):
 breaking_call = (np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]), False)
 
 
+@answered_by_attention("fixed_attention")
+def fixed_attention_from(attend):
+    return lambda q, k, v, training: attend(q, k, v)
+
+
 def attention_of(q, k, v, cut=lambda scores, allowed: scores, scale=True):
     scores = q @ k.T / (np.sqrt(q.shape[1]) if scale else 1)
     allowed = np.tri(len(q), len(k), len(k) - len(q), dtype=bool)
@@ -734,6 +866,7 @@ def minus_infinity(scores, allowed):
     "bug still there",
     "This gives the same as the suspect: without training, nothing is masked. A text that is evaluated is there as a "
     "whole, too.",
+    bug="masked_only_in_training",
 )
 def bug_still_there(q, k, v, training):
     return suspect_attention(q, k, v, training)
@@ -743,6 +876,7 @@ def bug_still_there(q, k, v, training):
     "fixed_attention",
     "mask removed in training",
     "Now nothing is masked in training, where the suspect was right. The future must be hidden in both modes.",
+    bug="mask_thrown_away",
 )
 def mask_removed_in_training(q, k, v, training):
     return attention_of(q, k, v)
@@ -753,6 +887,7 @@ def mask_removed_in_training(q, k, v, training):
     "top-left alignment",
     "For a square mask this is right. With a cache, the queries are the last positions: the newest token must read all "
     "keys, not only the oldest.",
+    bug="top_left_with_a_cache",
 )
 def top_left_attention(q, k, v, training):
     return attention_of(
@@ -764,6 +899,7 @@ def top_left_attention(q, k, v, training):
     "fixed_attention",
     "scores set to zero",
     "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. The blocked scores must be −∞.",
+    bug="zeroed_scores",
 )
 def blocked_scores_zero(q, k, v, training):
     return attention_of(q, k, v, lambda scores, allowed: scores * allowed)
@@ -773,6 +909,7 @@ def blocked_scores_zero(q, k, v, training):
     "fixed_attention",
     "masked after the softmax",
     "The future has weight 0, but it was in the denominator: your rows of weights sum to less than 1.",
+    bug="masked_after_the_softmax",
 )
 def masked_after(q, k, v, training):
     weights = attention_of(q, k, np.eye(len(k)))
@@ -784,6 +921,7 @@ def masked_after(q, k, v, training):
     "mask turned around",
     "The mask is inverted: what was allowed is blocked now, and every query reads its future alone. Where there is "
     "none, 0/0 is NaN.",
+    bug="inverted_mask",
 )
 def mask_inverted(q, k, v, training):
     return attention_of(

@@ -1,0 +1,144 @@
+"""Around attention.
+
+The attention is right, and something beside it looks ahead: a choice of keys, a statistic, a filter, a
+position, a target. A test of the attention layer alone finds none of these. Probe the whole model.
+"""
+
+import numpy as np
+
+from lib.bugs.exhibit import bug
+from lib.bugs.settings import (
+    CONVOLUTION,
+    NORMALISING,
+    POSITIONS,
+    ROUNDING,
+    SELECTION,
+    TARGETS,
+    TWO_LIBRARIES,
+    best,
+    library_with_true_for_blocked,
+    mean_of_three,
+    rounded_to,
+    scores,
+)
+from lib.bugs.tell_tales import nothing_hidden_is_read, prefixes_agree
+from lib.masks import causal
+from lib.numpy_attention import attention
+
+
+@bug(
+    TWO_LIBRARIES,
+    tell_tale="Each layer passes its own test. Only the stack, probed as a whole, leaks.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 3",
+    thread="https://github.com/tensorflow/text/pull/894",
+)
+def one_mask_for_two_libraries(x):
+    """One layer is exchanged for that of another library, and the mask stays. In the first library True means
+    *may attend*, in the second it means *blocked*. In the thread the model reached an accuracy of 100 % in no
+    time.
+    """
+    mask = causal.dense(len(x))
+    hidden = attention(x, x, x, mask)
+    return library_with_true_for_blocked(hidden, hidden, hidden, mask)
+
+
+@bug(
+    SELECTION,
+    tell_tale="Rows read fewer keys than they chose, and early rows may read none.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 8",
+    thread="https://github.com/HKUSTDial/flash-sparse-attention/issues/146",
+)
+def top_k_before_the_mask(q, k, v):
+    """Each query keeps its k best keys, and then the causal mask is applied. The weights of the future are
+    zero. But future keys have competed for the k places, and each place they win is lost to the past.
+    """
+    chosen = best(scores(q, k), 2)
+    return attention(q, k, v, chosen & causal.dense(len(q)))
+
+
+@bug(
+    SELECTION,
+    tell_tale="Whether a token is read depends on who else wants to read it, later queries included.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 8",
+    thread="https://github.com/piotrpiekos/MoSA/issues/3",
+)
+def keys_choose_queries(q, k, v):
+    """To balance the load, each key chooses its k best queries, as experts choose tokens. All those queries
+    come after the key, so nothing looks ahead, one thinks. But they compete with each other, and the later ones
+    may win.
+    """
+    allowed = causal.dense(len(q))
+    chosen = best(np.where(allowed, scores(q, k), -np.inf), 2, axis=0)
+    return attention(q, k, v, chosen & allowed)
+
+
+@bug(
+    NORMALISING,
+    tell_tale="Everything moves with everything: with batch normalisation in train mode only.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 5",
+    thread="https://github.com/espnet/espnet/issues/5900",
+)
+def normalised_over_time(x):
+    """Mean and spread are taken over the tokens instead of the features: batch normalisation, or a layer
+    normalisation on the wrong axis. Both statistics hold a little of every token of the text. In the thread a
+    model with `causal=True` was not causal for this reason.
+    """
+    return (x - x.mean(axis=0)) / x.std(axis=0)
+
+
+@bug(
+    ROUNDING,
+    tell_tale="One very large token at the end, and earlier outputs move by a rounding step.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 5",
+)
+def one_scale_for_all_tokens(x):
+    """Numbers are rounded to 8 bits to save memory, with the largest number of the whole array as the scale. A
+    large token in the future makes the steps coarser for all. A scale for each token costs little.
+    """
+    return rounded_to(np.abs(x).max() / 127, x)
+
+
+@bug(
+    CONVOLUTION,
+    tell_tale="A second diagonal, just above the first.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 5",
+    thread="https://github.com/maxim5/time-series-machine-learning/issues/12",
+)
+def centred_convolution(x):
+    """A short convolution is put before the attention, and the padding that keeps the length, `same`, pads both
+    sides. Each token then has its right neighbour in it before the attention begins.
+    """
+    return mean_of_three(np.pad(x, ((1, 1), (0, 0))))
+
+
+@bug(
+    POSITIONS,
+    tell_tale="The probe finds nothing. A prefix, run on its own, gives other outputs than the whole text.",
+    passes=prefixes_agree,
+    chapter="Chapter 5",
+)
+def position_over_length(x):
+    """Positions are scaled to run from 0 to 1, which looks tidy. For texts of one length this is causal. But
+    what a token gets changes with each token that is written after it, so no cache can be right.
+    """
+    return x + (np.arange(len(x)) / len(x))[:, None]
+
+
+@bug(
+    TARGETS,
+    tell_tale="The loss goes to zero, and the model repeats each word it is given.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 5",
+    thread="https://github.com/Project-MONAI/GenerativeModels/issues/314",
+)
+def unshifted_targets(hidden):
+    """The mask is right, and row t, which has read tokens 0 to t, is trained to give token t. It only has to
+    copy. The row that predicts token t is row t − 1.
+    """
+    return hidden

@@ -1,0 +1,113 @@
+"""What the functions on tensors share: checks of q, k, v and the mask, whose errors name the argument."""
+
+from typing import Any
+
+import torch
+
+from lib import arguments
+from lib.masks import Mask, across_heads
+
+
+def check_floats(name: str, x: torch.Tensor) -> None:
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+        raise TypeError(
+            f"{name}: expected a tensor of floats, got {given}; convert with torch.as_tensor({name}).float()"
+        )
+
+
+def wide(x: torch.Tensor) -> torch.Tensor:
+    """Half precision is widened for scores and sums: a dot product soon leaves the range of float16."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
+    for name, x in (("q", q), ("k", k)):
+        check_floats(name, x)
+        if x.ndim < 2:
+            raise ValueError(
+                f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
+            )
+    check_features(q, k)
+    _check_leading("q and k", q, k)
+    _check_same("q and k", q, k)
+
+
+def check_features(q: torch.Tensor, k: torch.Tensor) -> None:
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError(
+            f"q and k: expected the same number of features, got {tuple(q.shape)} and {tuple(k.shape)}"
+        )
+    if q.shape[-1] == 0:
+        raise ValueError(f"q: expected at least one feature, got {tuple(q.shape)}")
+
+
+def check_values(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:
+    check_floats("v", v)
+    if v.ndim < 2 or v.shape[-2] != k.shape[-2]:
+        raise ValueError(
+            f"v: expected shape (..., n_k={k.shape[-2]}, d_v), one value for each key, got {tuple(v.shape)}"
+        )
+    _check_leading("q, k and v", q, k, v)
+    _check_same("q and v", q, v)
+
+
+def _check_leading(names: str, *tensors: torch.Tensor) -> None:
+    try:
+        torch.broadcast_shapes(*(x.shape[:-2] for x in tensors))
+    except RuntimeError:
+        shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
+        raise ValueError(
+            f"{names}: expected leading dimensions that broadcast, got {shapes}"
+        ) from None
+
+
+def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
+    if a.dtype != b.dtype:
+        raise TypeError(
+            f"{names}: expected one dtype, got {a.dtype} and {b.dtype}; convert one with .to(dtype)"
+        )
+    if a.device != b.device:
+        raise ValueError(
+            f"{names}: expected one device, got {a.device} and {b.device}; move one with .to(device)"
+        )
+
+
+def allowed_pairs(
+    mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
+) -> torch.Tensor:
+    """`mask` as a boolean tensor (..., n_q, n_k) on `device` that broadcasts to the scores' `shape`."""
+    n_q, n_k = shape[-2:]
+    if isinstance(mask, Mask):
+        i = torch.arange(n_q, device=device)[:, None] + mask.first_query(n_q, n_k)
+        j = torch.arange(n_k, device=device)[None, :]
+        mask = across_heads(mask.read(i, j), len(shape))
+    check_booleans(mask)
+    if mask.device != device:
+        raise ValueError(
+            f"mask: expected a tensor on {device}, where q is, got one on {mask.device}; use mask.to(q.device)"
+        )
+    check_mask_shape(mask.shape, shape)
+    # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
+    return mask.expand(*mask.shape[:-2], n_q, n_k)
+
+
+def check_booleans(mask: Any) -> None:
+    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
+        given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
+        advice = "if 1 means 'may attend' in it, use torch.as_tensor(mask).bool()"
+        raise TypeError(
+            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
+            f"{arguments.mask_advice(mask, advice)}"
+        )
+
+
+def check_mask_shape(given: torch.Size, scores: torch.Size) -> None:
+    try:
+        fits = torch.broadcast_shapes(given, scores) == scores
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"mask: expected a shape that broadcasts to {tuple(scores)} (..., n_q, n_k), got {tuple(given)}"
+        )

@@ -1,0 +1,116 @@
+"""Each known mistake, and each bug of the zoo that fits a question, is rejected with its own message."""
+
+import re
+
+import answers_01
+import answers_02
+import numpy as np
+import pytest
+from exercise_trial import ROOT
+
+from lib.__main__ import main
+from lib.bugs import ZOO
+from lib.grading import checks, student, table
+from lib.grading.links import BOOK
+from lib.grading.zoo import bugs_of_causal_attention, zoo_mistakes
+
+TRIALS = [answers_01.TRIAL, answers_02.TRIAL]
+ANSWERED_BY_ATTENTION = {
+    "query_weights": answers_01.TRIAL,
+    "prefix_means": answers_01.TRIAL,
+    "fixed_attention": answers_02.TRIAL,
+    "masked_weights": answers_02.TRIAL,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_question_solved(monkeypatch):
+    monkeypatch.setattr(checks, "_solved", {})
+    monkeypatch.setattr(checks, "_latest", {})
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return [row for trial in TRIALS for row in table.rows(trial)]
+
+
+def test_no_wrong_answer_goes_without_its_own_message(rows):
+    assert [row.text for row in rows if not row.as_it_should_be] == []
+    tried = [row.known.name for row in rows if row.source == "mistake"]
+    known = [known.name for trial in TRIALS for known in trial.mistakes]
+    assert sorted(tried) == sorted(known)
+
+
+def test_every_bug_of_causal_attention_is_tried_on_every_question_that_it_can_answer():
+    fitting = {bug.slug for bug in bugs_of_causal_attention()}
+    assert {"zeroed_scores", "inverted_mask", "top_left_with_a_cache"} <= fitting
+    assert "window_one_too_wide" not in fitting, "its right answer is another function"
+    assert "top_k_before_the_mask" not in fitting
+    assert "masked_only_in_training" not in fitting, "it takes one argument more"
+    for answer, trial in ANSWERED_BY_ATTENTION.items():
+        tried = {known.bug for known in zoo_mistakes(trial.references, answer)}
+        assert tried == fitting
+    assert list(zoo_mistakes(answers_02.TRIAL.references, "leak")) == []
+
+
+def test_a_bug_that_is_harmless_somewhere_is_rejected_elsewhere(rows):
+    rejected = {row.known.bug for row in rows if row.why}
+    assert rejected >= {bug.slug for bug in bugs_of_causal_attention()}
+
+
+def test_two_bugs_that_are_one_and_the_same_in_a_question_are_told_so(rows):
+    """A score times 0 is a score of 0; only a question about the mask itself could tell them apart."""
+    told = {
+        row.known.bug: row.feedback
+        for row in rows
+        if (row.question, row.source) == ("2.2", "zoo")
+    }
+    assert told["zeroed_scores"] == "scores set to zero"
+    assert told["multiplicative_mask"] == "scores set to zero (here the same)"
+    assert told["top_left_with_a_cache"] == "right here"
+
+
+def test_mistakes_name_bugs_that_exist():
+    named = {known.bug for trial in TRIALS for known in trial.mistakes} - {""}
+    assert len(named) >= 10
+    assert named <= set(ZOO)
+
+
+def boolean_mask_added(scores):
+    """In a learner's own words, without the zoo."""
+    changed = scores + np.tri(len(scores), dtype=bool)
+    exponentials = np.exp(changed - changed.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def test_a_bug_that_only_the_zoo_knows_is_named_and_linked():
+    result = answers_02.TRIAL.judged("2.2", masked_weights=boolean_mask_added)
+    bug = ZOO["boolean_mask_added"]
+    assert (result.status, result.misconception) == ("wrong", bug.title)
+    assert result.finding.why == f"{bug.tell_tale} {bug.story}"
+    [address] = re.findall(r'href="(http[^"]*)"', result._repr_html_())
+    assert address == f"{BOOK}book/bug_zoo.html#boolean-mask-added"
+
+
+def test_a_mistake_that_is_in_the_zoo_is_linked_there():
+    result = answers_02.TRIAL.judged(
+        "2.1", causal_mask=lambda n: np.tri(n, k=-1, dtype=bool)
+    )
+    assert result.misconception == "own position left out"
+    assert "bug_zoo.html#own-position-left-out" in result._repr_html_()
+
+
+def test_the_table_is_printed_and_a_wrong_answer_without_a_name_is_reported(
+    rows, monkeypatch, capsys
+):
+    assert main(["exercises", "--table"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(table.HEADER)
+    assert printed.count("\n| ") == len(rows)
+    assert "**" not in printed
+    monkeypatch.setattr(student, "mistakes_of", lambda exercise, answer: [])
+    assert table.print_table(["01_weighted_values"], ROOT) == 1
+    printed = capsys.readouterr().out
+    assert re.search(
+        r"\| plain average \| \*\*wrong\*\* \| The numbers differ", printed
+    )

@@ -1,0 +1,750 @@
+"""The probes: nothing correct is accused, every route of a leak is found, and all is left as it was."""
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.attention import flex_attention as flex
+
+from lib import numpy_attention, torch_attention
+from lib.masks import causal, document, offsets, prefix, window
+from lib.numpy_attention import softmax
+from lib.probe import causality_probe, prefix_probe
+
+N, D = 5, 4
+
+
+def one_scale(case):
+    """Options for a quick probe: one scale, now one and now the other."""
+    return {"seeds": (0,), "scales": (10.0 ** (case // 2 % 2),)}
+
+
+MASKS = [
+    causal,
+    causal & window(2),
+    causal & (offsets({0, 3}) | prefix(1)),
+    causal & document([0, 0, 1, 1, 1]),
+]
+
+
+def random_input(seed=0, shape=(N, D)):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+# ---- Nothing correct is accused ----
+
+
+@dataclass
+class Correct:
+    """A way to build a correct layer: `build(seed, mask)` gives (f, module or None)."""
+
+    build: Callable
+    dtypes: tuple[str, ...]
+    shape: tuple[int, ...] = (N, D)
+    masks: bool = False  # does it take any mask, or is it causal by itself?
+
+
+def numpy_layer(attention):
+    def build(seed, mask, dtype):
+        w_q, w_k, w_v = random_input(seed, (3, D, D)).astype(dtype)
+        return (lambda x: attention(x @ w_q, x @ w_k, x @ w_v, mask)), None
+
+    return build
+
+
+def torch_layer(attention):
+    def build(seed, mask, dtype):
+        w_q, w_k, w_v = torch.tensor(random_input(seed, (3, D, D))).to(
+            getattr(torch, dtype)
+        )
+        return (lambda x: attention(x @ w_q, x @ w_k, x @ w_v, mask)), None
+
+    return build
+
+
+def backend(name):
+    return torch_layer(
+        lambda q, k, v, mask: torch_attention.attention(q, k, v, mask, backend=name)
+    )
+
+
+def of_a_module(make, call, modes=False):
+    def build(seed, mask, dtype):
+        torch.manual_seed(seed)
+        module = make().to(getattr(torch, dtype))
+        return (lambda x: call(module, x)), module if modes else None
+
+    return build
+
+
+def blocked(x):
+    """The future for PyTorch's modules, in which True is blocked."""
+    return torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
+
+
+def causal_convolution(module, x):
+    return module(F.pad(x.transpose(1, 2), (2, 0))).transpose(1, 2)
+
+
+def fourier_convolution(module, x):
+    """A causal filter as a product of spectra: its rounding errors spread over the whole sequence."""
+    kernel = module.weight[:, 0, :].T  # (3, D)
+    n = 2 * x.shape[1] + 3
+    spectrum = torch.fft.rfft(x, n=n, dim=1) * torch.fft.rfft(kernel, n=n, dim=0)
+    return torch.fft.irfft(spectrum, n=n, dim=1)[:, : x.shape[1]]
+
+
+ALL = ("float16", "bfloat16", "float32", "float64")
+BATCHED = (2, N, D)
+# One line for each implementation.
+CORRECT = {
+    "NumPy": Correct(
+        numpy_layer(numpy_attention.attention), ALL[:1] + ALL[2:], masks=True
+    ),
+    "dense": Correct(backend("dense"), ALL, BATCHED, masks=True),
+    "sdpa": Correct(backend("sdpa"), ALL, BATCHED, masks=True),
+    "tiled": Correct(backend("tiled"), ALL, BATCHED, masks=True),
+    "NumPy tiled": Correct(
+        numpy_layer(partial(numpy_attention.tiled_attention, tile=2)),
+        ("float16", "float32", "float64"),
+        masks=True,
+    ),
+    "F.sdpa is_causal": Correct(
+        torch_layer(
+            lambda q, k, v, _: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        ),
+        ALL,
+        BATCHED,
+    ),
+    "nn.MultiheadAttention": Correct(
+        of_a_module(
+            lambda: nn.MultiheadAttention(D, 2, dropout=0.3, batch_first=True),
+            lambda m, x: m(x, x, x, attn_mask=blocked(x), need_weights=False)[0],
+            modes=True,
+        ),
+        ("float32", "float64"),
+        BATCHED,
+    ),
+    "nn.TransformerEncoderLayer": Correct(
+        of_a_module(
+            lambda: nn.TransformerEncoderLayer(D, 2, 8, dropout=0.3, batch_first=True),
+            lambda m, x: m(x, src_mask=blocked(x), is_causal=True),
+            modes=True,
+        ),
+        ("float32", "float64"),
+        BATCHED,
+    ),
+    "nn.GRU": Correct(
+        of_a_module(lambda: nn.GRU(D, 6, batch_first=True), lambda m, x: m(x)[0]),
+        ("float32", "float64"),
+        BATCHED,
+    ),
+    "nn.RNN": Correct(
+        of_a_module(lambda: nn.RNN(D, 6, batch_first=True), lambda m, x: m(x)[0]),
+        ("float32", "float64"),
+        BATCHED,
+    ),
+    "causal convolution": Correct(
+        of_a_module(lambda: nn.Conv1d(D, D, 3), causal_convolution), ALL[1:], BATCHED
+    ),
+    "Fourier convolution": Correct(
+        of_a_module(lambda: nn.Conv1d(D, D, 3, groups=D), fourier_convolution),
+        ("float32", "float64"),
+        BATCHED,
+    ),
+}
+KINDS = [(name, dtype) for name, kind in CORRECT.items() for dtype in kind.dtypes]
+CASES = 32
+
+
+def case(name, dtype, seed):
+    kind = CORRECT[name]
+    mask = MASKS[seed % len(MASKS)] if kind.masks else causal
+    x = 10.0 ** (seed % 3 - 1) * random_input(seed + 1000, kind.shape)
+    is_numpy = name.startswith("NumPy")
+    x = x.astype(dtype) if is_numpy else torch.tensor(x).to(getattr(torch, dtype))
+    f, module = kind.build(seed, mask, dtype)
+    return f, x, mask, module
+
+
+def test_the_correct_cases_are_at_least_a_thousand():
+    assert len(KINDS) * CASES >= 1000
+
+
+@pytest.mark.parametrize(("name", "dtype"), KINDS)
+def test_nothing_correct_is_accused(name, dtype):
+    for seed in range(CASES):
+        f, x, mask, module = case(name, dtype, seed)
+        found = causality_probe(f, x, mask=mask, module=module, **one_scale(seed))
+        assert found.causal, f"case {seed}: {found}"
+        assert found.matrix[0, 0] > 0  # and it does see that outputs move
+
+
+@pytest.mark.parametrize(("name", "dtype"), [k for k in KINDS if k[1] != "bfloat16"])
+def test_no_correct_function_of_a_prefix_is_accused(name, dtype):
+    for seed in range(0, CASES, 4):
+        f, x, _, module = case(name, dtype, seed)
+        found = prefix_probe(f, x, module=module)
+        assert found.causal, f"case {seed}: {found}"
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_flex_attention_is_not_accused(dtype):
+    table = flex.create_block_mask(causal, 1, 1, N, N, device="cpu")
+    x = torch.tensor(random_input(0, (1, 2, N, 16))).to(getattr(torch, dtype))
+    found = causality_probe(
+        lambda x: flex.flex_attention(x, x, x, block_mask=table), x, **one_scale(2)
+    )
+    assert found.causal, str(found)
+    assert found.matrix[0, 0] > 0
+
+
+class Decoder(nn.Module):
+    """Ids to logits: embedding, a causal layer with dropout, and a head."""
+
+    def __init__(self, vocabulary=7):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(vocabulary, D)
+        self.layer = nn.TransformerEncoderLayer(D, 2, 8, dropout=0.5, batch_first=True)
+        self.head = nn.Linear(D, vocabulary)
+
+    def forward(self, ids):
+        x = self.embedding(ids)
+        return self.head(self.layer(x, src_mask=blocked(x)))
+
+
+def test_token_ids_in_both_modes():
+    ids = torch.tensor([[3, 1, 4, 1, 5], [0, 6, 2, 6, 1]])
+    found = causality_probe(Decoder(), ids)
+    assert found.causal
+    assert set(found.modes) == {"train", "eval"}
+    assert np.tril(found.matrix).all(axis=None, where=np.tri(N, dtype=bool))
+    assert prefix_probe(Decoder(), ids).causal
+    numpy_ids = np.array([2, 0, 1])
+    assert causality_probe(lambda ids: np.cumsum(ids), numpy_ids).causal
+    swapped = causality_probe(lambda ids: ids[::-1], numpy_ids)
+    assert swapped.leaks == [(0, 2)]
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_token_and_one_token(n):
+    x = random_input(0, (n, D))
+    assert causality_probe(lambda x: x, x).causal
+    assert causality_probe(lambda x: x, x, poison=True).reads.shape == (n, n)
+    assert prefix_probe(lambda x: x, x).causal
+
+
+# ---- Every route of a leak is found ----
+
+
+def scores(x):
+    return x @ x.T / np.sqrt(D)
+
+
+def through_the_value(x):
+    return (np.tri(N) + 1e-6) @ x
+
+
+def through_the_score(x):
+    allowed = causal.dense(N)
+    late = scores(x) + 0.01 * scores(x).sum(axis=1, keepdims=True) * np.arange(N)
+    return softmax(np.where(allowed, late, -np.inf)) @ np.ones((N, 1)).cumsum(axis=0)
+
+
+def through_the_denominator(x):
+    return (softmax(scores(x)) * causal.dense(N)) @ np.ones((N, 1))
+
+
+def through_the_batch(x):
+    return (x - x.mean(axis=0)) / x.std(axis=0)
+
+
+def through_the_scale(x):
+    step = np.abs(x).max() / 127  # one step of an 8-bit number for the whole array
+    return np.round(x / step) * step
+
+
+def through_a_choice(x):
+    best = np.argsort(x[:, 0])[-2:]  # the k tokens with the largest first feature
+    return np.where(np.isin(np.arange(N), best)[:, None], x, 0)
+
+
+def through_the_next_token(x):
+    return x + np.roll(x, -1, axis=0)
+
+
+ROUTES = [
+    through_the_value,
+    through_the_score,
+    through_the_denominator,
+    through_the_batch,
+    through_the_scale,
+    through_a_choice,
+    through_the_next_token,
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_leak_is_found_on_each_route(route):
+    found = causality_probe(route, random_input())
+    assert not found.causal
+    assert all(j > i or (i, j) == (N - 1, 0) for i, j in found.leaks)
+    i, j = found.leaks[0]
+    # The leak is real: changing token j alone moves output i.
+    changed = random_input()
+    changed[j] += 10 * random_input(seed=9)[j]
+    moved = route(changed)[i] != route(random_input())[i]
+    assert moved.any() or route in (through_a_choice, through_the_scale)
+
+
+def test_the_matrix_has_rows_of_outputs_and_columns_of_inputs():
+    found = causality_probe(through_the_next_token, random_input())
+    wanted = np.eye(N) + np.roll(np.eye(N), 1, axis=1)
+    assert np.array_equal(found.matrix > 0, wanted > 0)
+    assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_a_small_leak_counts_and_rounding_does_not():
+    x = random_input()
+
+    def leaks(share, dtype):
+        f = lambda x: x + x.dtype.type(share) * np.roll(x, -1, axis=0)  # noqa: E731
+        return bool(causality_probe(f, x.astype(dtype)).leaks)
+
+    assert leaks(1e-9, np.float64)
+    assert leaks(1e-3, np.float32)
+    assert leaks(0.3, np.float16)
+    assert not leaks(1e-14, np.float64)
+    assert not leaks(1e-7, np.float32)
+
+
+@pytest.mark.parametrize("wanted", ["small", "large"])
+def test_a_leak_that_only_small_or_only_large_changes_show_is_found(wanted):
+    usual = np.roll(random_input(), -1, axis=0)
+
+    def gated(x):
+        change = np.roll(x, -1, axis=0) - usual
+        is_small = np.abs(change) < 0.5
+        return x + np.where(is_small == (wanted == "small"), change, 0)
+
+    found = causality_probe(gated, random_input(), seeds=(0,))
+    assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_leak_that_only_one_direction_shows_is_found(sign):
+    usual = np.roll(random_input(), -1, axis=0)
+
+    def one_sided(x):
+        change = np.roll(x, -1, axis=0) - usual
+        return x + np.maximum(sign * change.sum(axis=1, keepdims=True), 0)
+
+    found = causality_probe(one_sided, random_input(), seeds=(0,), scales=(1.0,))
+    assert found.leaks == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_a_row_that_is_nan_whatever_comes_is_no_leak():
+    f = lambda x: np.where(np.arange(N)[:, None] == 0, np.nan, x)  # noqa: E731
+    assert causality_probe(f, random_input()).causal
+
+
+def test_a_leak_that_hides_at_a_special_input_is_found_at_another():
+    # All queries are zero at x = 0, and then the denominator does not move.
+    still = np.zeros((N, D))
+    assert causality_probe(through_the_denominator, still, seeds=(0,)).causal
+    assert not causality_probe(through_the_denominator, still).causal
+
+
+TAKES_ANY_MASK = [
+    kind
+    for kind in KINDS
+    if CORRECT[kind[0]].masks and kind[1] in ("float16", "float32")
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), TAKES_ANY_MASK)
+def test_one_open_pair_is_found_wherever_it_is(name, dtype):
+    for seed, (i, j) in enumerate(np.argwhere(~causal.dense(N))):
+        opened = causal.dense(N)
+        opened[i, j] = True
+        x = random_input(seed, CORRECT[name].shape)
+        if name.startswith("NumPy"):
+            x = x.astype(dtype)
+        else:
+            x, opened = torch.tensor(x).to(getattr(torch, dtype)), torch.tensor(opened)
+        f, _ = CORRECT[name].build(seed, opened, dtype)
+        assert causality_probe(f, x).leaks == [(i, j)]
+
+
+class BatchNormOverTime(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(D)
+
+    def forward(self, x):
+        return self.norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+def test_batch_statistics_leak_in_train_mode_only():
+    found = causality_probe(
+        BatchNormOverTime(), torch.tensor(random_input(0, BATCHED)).float()
+    )
+    assert not found.causal
+    assert (found.modes["train"] > 0).all()
+    assert np.array_equal(found.modes["eval"] > 0, np.eye(N) > 0)
+    assert "in train mode" in str(found)
+
+
+class SpoiltByTraining(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, x):
+        if self.training:
+            self.scale.zero_()
+        return x * self.scale
+
+
+def test_eval_mode_sees_the_buffers_as_they_were():
+    found = causality_probe(SpoiltByTraining(), torch.tensor(random_input()))
+    assert found.modes["eval"].diagonal().all()
+    assert not found.modes["train"].any()
+
+
+class MaskedInTrainingOnly(nn.Module):
+    """As in the decoder of a well-known textbook: in use there is no future, its authors thought."""
+
+    def forward(self, x):
+        mask = causal if self.training else None
+        return torch_attention.attention(x, x, x, mask)
+
+
+def test_a_mask_that_holds_in_training_only_is_caught():
+    found = causality_probe(MaskedInTrainingOnly(), torch.tensor(random_input()))
+    assert "in eval mode" in str(found)
+    assert len(found.leaks) == N * (N - 1) // 2
+    assert not np.triu(found.modes["train"], 1).any()
+    assert not prefix_probe(MaskedInTrainingOnly(), torch.tensor(random_input())).causal
+
+
+class InvertedSdpa(nn.Module):
+    """As in a much-read course: a mask with True for *blocked* handed to SDPA, where True means *may attend*."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(D, 3 * D)
+        self.register_buffer("mask", torch.ones(N, N).triu(1).bool())
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
+
+
+def test_the_inverted_mask_is_caught():
+    found = causality_probe(
+        InvertedSdpa(), torch.tensor(random_input(0, BATCHED)).float()
+    )
+    assert len(found.leaks) == N * (N - 1) // 2
+    assert not np.tril(found.matrix[1:-1, 1:-1], -1).any()  # and the past is not read
+    assert InvertedSdpa()(torch.zeros(1, N, D)).shape == (
+        1,
+        N,
+        D,
+    )  # "shape checks pass"
+
+
+def test_a_cache_that_grows_is_reported_and_not_judged():
+    kept = []
+
+    def with_cache(x):
+        kept.append(x.mean(axis=0))
+        return x + sum(kept)
+
+    found = causality_probe(with_cache, random_input())
+    assert not found.repeatable
+    assert not found.causal
+    assert "such as a cache" in str(found)
+
+
+def test_a_cache_that_only_other_inputs_spoil_is_reported():
+    largest = [0.0]
+
+    def with_memory(x):
+        largest[0] = max(largest[0], np.abs(x).max())
+        return x / largest[0]
+
+    assert not causality_probe(with_memory, random_input(), seeds=(0,)).repeatable
+
+
+def test_a_function_with_three_answers_in_turn_is_reported():
+    turn = [0]
+
+    def one_of_three(x):
+        turn[0] += 1
+        return x + turn[0] % 3
+
+    # With two scales the last call gives the first answer again, with one scale it does not.
+    for scales in ((1.0,), (0.1, 1.0)):
+        found = causality_probe(one_of_three, random_input(), scales=scales, seeds=(0,))
+        assert not found.repeatable
+
+
+def test_dropout_is_not_accused_and_own_random_numbers_are_reported():
+    x = torch.tensor(random_input())
+    assert causality_probe(nn.Dropout(0.5), x).causal
+    assert causality_probe(lambda x: x * np.random.random(), random_input()).causal
+    assert causality_probe(lambda x: x * random.random(), random_input()).causal
+    own = np.random.default_rng(0)
+    last = np.arange(N)[:, None] == N - 1  # it may read everything, so this is no leak
+    noisy = causality_probe(lambda x: x + last * own.normal(), random_input())
+    assert not noisy.repeatable
+    assert not noisy.leaks
+    assert not noisy.causal
+    assert not prefix_probe(lambda x: x + np.random.random(), random_input()).repeatable
+
+
+def test_what_may_have_influence_can_be_any_mask():
+    x = random_input()
+    banded = causal & window(2)
+    read_all = lambda x: numpy_attention.attention(x, x, x, causal)  # noqa: E731
+    found = causality_probe(read_all, x, mask=banded)
+    assert found.leaks == [(2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (4, 2)]
+    assert "the hidden input" in str(found)
+    as_array = causality_probe(read_all, x, mask=banded.dense(N))
+    assert as_array.leaks == found.leaks
+
+
+def test_a_nan_that_comes_with_the_future_is_a_leak():
+    # No maximum is subtracted: e to a loud score of the future is ∞, and ∞ · 0 is NaN.
+    def unstable(x):
+        weights = np.exp(scores(200 * x)) * causal.dense(N)
+        with np.errstate(all="ignore"):
+            return weights / weights.sum(axis=1, keepdims=True) @ x
+
+    with np.errstate(all="ignore"):
+        found = causality_probe(unstable, 0.05 * random_input())
+    assert not found.causal
+    assert "NaN" in str(found)
+
+
+def test_poison_reports_what_is_read_and_is_no_verdict():
+    x = random_input()
+    dense = causality_probe(
+        lambda x: numpy_attention.attention(x, x, x, causal), x, poison=True
+    )
+    assert dense.causal
+    assert dense.reads.all()  # 0 · NaN is NaN
+    row_by_row = causality_probe(lambda x: np.cumsum(x, axis=0), x, poison=True)
+    assert np.array_equal(row_by_row.reads, causal.dense(N))
+    assert causality_probe(lambda x: x, x).reads is None
+    with pytest.raises(TypeError, match="poison: ids cannot be NaN"):
+        causality_probe(lambda ids: ids, np.arange(3), poison=True)
+
+
+# ---- Prefixes ----
+
+
+def position_over_length(x):
+    return x + (np.arange(len(x)) / len(x))[:, None]
+
+
+def half_of_the_tokens(x):
+    """A capacity shared by all tokens: the first half gets through."""
+    return np.where(np.arange(len(x))[:, None] < len(x) // 2, x, 0)
+
+
+@pytest.mark.parametrize("f", [position_over_length, half_of_the_tokens])
+def test_the_prefix_probe_finds_what_depends_on_the_length(f):
+    x = random_input()
+    assert causality_probe(f, x).causal
+    found = prefix_probe(f, x)
+    assert not found.causal
+    assert all(j >= i for i, j in found.leaks)
+    i, j = found.leaks[0]
+    assert not np.allclose(f(x[: j + 1])[i], f(x)[i])
+    said = re.fullmatch(
+        r"Output (\d) is another one when the sequence ends after token (\d) \(by up to .*\)\.",
+        str(found),
+    )
+    assert found.matrix[int(said[1]), int(said[2])] == found.matrix.max()
+
+
+def test_the_prefix_probe_finds_a_cache_that_is_off_by_one():
+    def last_query_skips_its_own_key(x):
+        reads = np.tri(len(x))
+        reads[-1, -1] = len(x) == 1
+        return reads @ x
+
+    found = prefix_probe(last_query_skips_its_own_key, random_input())
+    assert found.leaks == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_the_matrix_of_prefixes():
+    x = random_input()
+    found = prefix_probe(position_over_length, x)
+    for i in range(N):
+        for j in range(N):
+            wanted = abs(i / (j + 1) - i / N) if j >= i else 0
+            assert found.matrix[i, j] == pytest.approx(wanted, abs=1e-12)
+
+
+# ---- All is left as it was ----
+
+
+class Stateful(nn.Module):
+    def __init__(self, fails=False):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(D)
+        self.frozen = nn.Dropout(0.5)
+        self.frozen.eval()  # a part in another mode than the whole
+        self.register_buffer("replaced", torch.zeros(2))
+        self.register_buffer("empty", None)
+        self.fails = fails
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        self.replaced = torch.full((3,), float(self.calls))
+        self.empty = torch.ones(1)
+        if self.fails and self.calls > 4:
+            raise RuntimeError("the fifth call fails")
+        return self.frozen(self.norm(x))
+
+
+@pytest.mark.parametrize("probe", [causality_probe, prefix_probe])
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_everything_is_left_as_it_was(probe, fails, wrapped):
+    module = Stateful(fails)
+    module.train()
+    module.frozen.eval()
+    x = torch.tensor(random_input()).float().requires_grad_()
+    x_before = x.detach().clone()
+    buffers = {k: (v, v.clone()) for k, v in module.named_buffers()}
+    random.seed(11), np.random.seed(12), torch.manual_seed(13)
+    seeds = random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+    call = {"f": lambda x: module(x), "module": module} if wrapped else {"f": module}
+    if fails:
+        with pytest.raises(RuntimeError, match="the fifth call fails"):
+            probe(x=x, **call)
+    else:
+        probe(x=x, **call)
+
+    assert module.training
+    assert module.norm.training
+    assert not module.frozen.training
+    after = dict(module.named_buffers())
+    assert set(after) == set(buffers)
+    for name, (same, content) in buffers.items():
+        assert after[name] is same
+        assert torch.equal(after[name], content)
+    assert module.empty is None
+    assert random.getstate() == seeds[0]
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(np.random.get_state(), seeds[1], strict=True)
+    )
+    assert torch.equal(torch.get_rng_state(), seeds[2])
+    assert torch.equal(x, x_before)
+    assert x.requires_grad
+    assert x.grad is None
+
+
+def test_a_function_that_writes_into_its_input_does_not_reach_the_callers():
+    x = random_input()
+
+    def in_place(x):
+        x[0] = 0
+        return x
+
+    causality_probe(in_place, x)
+    prefix_probe(in_place, x)
+    assert np.array_equal(x, random_input())
+
+
+def test_a_function_may_differentiate_by_its_input():
+    x = torch.tensor(random_input()).requires_grad_()
+    slope = causality_probe(
+        lambda x: torch.autograd.grad((x.cumsum(0) ** 2).sum(), x)[0], x
+    )
+    # The slope at i sums over the outputs from i on, which read what comes later.
+    assert len(slope.leaks) == N * (N - 1) // 2
+
+
+def test_the_result_does_not_depend_on_the_callers_random_numbers():
+    results = []
+    for seed in (1, 2):
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        results.append(causality_probe(nn.Dropout(0.5), torch.tensor(random_input())))
+    assert np.array_equal(results[0].matrix, results[1].matrix)
+
+
+# ---- What it says, and what it refuses ----
+
+
+def test_the_sentence_names_the_pair_the_amount_and_the_share():
+    found = causality_probe(lambda x: x + 2 * x[::-1], np.array([[0.0], [1.0], [3.0]]))
+    assert found.leaks == [(0, 2)]
+    assert str(found).startswith(
+        "Output 0 moves when the later input 2 changes (by up to "
+    )
+    assert str(found).endswith("; 1 of 3 pairs leak.")
+    amount = float(str(found).split("by up to ")[1].split(")")[0])
+    assert amount == pytest.approx(found.matrix[0, 2], rel=0.01)
+
+
+def test_the_picture_marks_each_leak_and_says_which():
+    found = causality_probe(through_the_next_token, random_input())
+    picture = found.figure()
+    axes = picture.figure.axes[0]
+    crosses = {
+        (int(line.get_ydata()[0]), int(line.get_xdata()[0]))
+        for line in axes.lines
+        if line.get_marker() == "X"
+    }
+    assert crosses == set(found.leaks)
+    assert "Crosses at (0, 1), (1, 2), (2, 3), (3, 4)." in picture.alt
+    assert "No crosses" in causality_probe(lambda x: x, random_input()).figure().alt
+    prefixes = prefix_probe(position_over_length, random_input())
+    assert len(prefixes.figure().figure.axes[0].lines) == len(prefixes.leaks)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: causality_probe(len, [[1.0]]), TypeError, "x: expected a NumPy array or a tensor, got list"),
+        (lambda: causality_probe(len, np.zeros(3)), ValueError, r"x: expected shape \(..., tokens, features\)"),
+        (lambda: causality_probe(len, np.array(3)), ValueError, r"x: expected shape \(..., tokens\) of ids, got \(\)"),
+        (lambda: causality_probe(len, np.array([True])), TypeError, "x: expected floats .* got bool"),
+        (lambda: causality_probe(len, torch.ones(2, 2, dtype=torch.complex64)), TypeError, "x: expected floats"),
+        (lambda: causality_probe(nn.GRU(D, D), torch.zeros(N, D)), TypeError, r"got tuple; choose one with a wrapper"),
+        (lambda: causality_probe(lambda x: x[:2], random_input()), ValueError, "has the 5 tokens of x on axis 0"),
+        (lambda: causality_probe(lambda x: x.mean(dim=0), torch.zeros(3, 2)), ValueError, r"axis 0.*got \(2,\)"),
+        (lambda: causality_probe(lambda x: x, np.zeros(3, int)), ValueError, "vocabulary: expected at least 2 ids"),
+        (lambda: causality_probe(lambda x: x, random_input(), mask=np.ones((2, 2), bool)), ValueError, "mask: "),
+        (lambda: causality_probe(lambda x: x, np.array([[np.nan]])), ValueError, "x: expected finite numbers"),
+        (lambda: causality_probe(lambda x: x, random_input(), seeds=()), ValueError, "seeds: expected at least one"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=[]), ValueError, "scales and seeds"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=[1, 0]), ValueError, "scales above 0"),
+        (lambda: prefix_probe(lambda x: x[:2], random_input()), ValueError, "has the 5 tokens of x on axis 0"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_is_expected(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_a_vocabulary_can_be_given():
+    assert causality_probe(lambda x: x, np.zeros(3, int), vocabulary=9).causal
