@@ -382,6 +382,15 @@ def test_each_row_of_a_batch_has_its_own_pieces():
     torch.testing.assert_close(found, attention(q, k, v, mask, backend="dense"))
 
 
+@pytest.mark.parametrize("leading", [(), (1,), (1, 1), (3, 1)])
+def test_rows_of_a_batch_may_share_their_keys(leading):
+    mask = causal & padding([90, 30, 70])
+    q = torch.randn(3, 2, 90, 4, dtype=torch.float64)
+    k, v = (torch.randn(*leading, 90, 4, dtype=torch.float64) for _ in range(2))
+    found = attention(q, k, v, mask, backend="tiled")
+    torch.testing.assert_close(found, attention(q, k, v, mask, backend="dense"))
+
+
 @pytest.mark.parametrize("name", ["window", "offsets", "documents"])
 def test_features_may_lie_before_tokens_in_memory(name):
     mask, _ = CUT[name]
@@ -393,7 +402,7 @@ def test_features_may_lie_before_tokens_in_memory(name):
 
 @every_cut
 def test_all_pieces_stay_on_the_device_of_q(name):
-    """Shapes alone, on the device "meta", which refuses to mix with tensors of the CPU."""
+    """Shapes alone, on the device "meta", where gathering by an index of the CPU is refused."""
     mask, _ = CUT[name]
     q, k, v = (x.detach().to("meta") for x in problem(203, 203))
     output = attention(q, k, v, mask, backend="tiled")
