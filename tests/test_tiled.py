@@ -366,7 +366,7 @@ def test_a_batch_of_masks_stands_where_the_scores_have_their_batch():
     """Also where the values have more dimensions than the scores."""
     mask = causal & document(RANDOM.integers(0, 3, (3, 90)).cumsum(axis=1))
     q, k = (torch.randn(3, 2, 90, 4, dtype=torch.float64) for _ in range(2))
-    v = torch.randn(2, 3, 1, 90, 5, dtype=torch.float64)
+    v = torch.randn(4, 2, 3, 1, 90, 5, dtype=torch.float64)
     found = attention(q, k, v, mask, backend="tiled")
     torch.testing.assert_close(found, attention(q, k, v, mask, backend="dense"))
     for backend in ("dense", "tiled"):
@@ -378,6 +378,13 @@ def test_each_row_of_a_batch_has_its_own_pieces():
     """One row is a band, another needs tiles, which differ from those of the third."""
     mask = causal & padding([200, 70, 130])
     q, k, v = (x.repeat(3, 1, 1, 1) for x in problem(200, 200))
+    found = attention(q, k, v, mask, backend="tiled")
+    torch.testing.assert_close(found, attention(q, k, v, mask, backend="dense"))
+
+
+def test_a_batch_of_one_mask_is_for_all():
+    q, k, v = (torch.randn(3, 2, 90, 4, dtype=torch.float64) for _ in range(3))
+    mask = causal & padding([50])
     found = attention(q, k, v, mask, backend="tiled")
     torch.testing.assert_close(found, attention(q, k, v, mask, backend="dense"))
 
