@@ -460,7 +460,7 @@ def test_a_composition_begins_where_its_array_of_the_last_rows_does():
         (last.shift(1), 2),
         (coarse(last, 2), 6),
     ):
-        with pytest.raises(ValueError, match=rf"give it mask\.shift\({starts}\)"):
+        with pytest.raises(ValueError, match=rf"here mask\.shift\({starts}\)"):
             mask(0, 0, 0, 0)
         assert mask.shift(starts)(0, 0, 0, 0) == mask.read(
             np.array(starts), np.array(0)
