@@ -814,3 +814,8 @@ def test_no_mask_allows_all():
     found = causality_probe(lambda x: x + x.mean(axis=0), random_input(), mask=None)
     assert found.causal
     assert found.allowed.all()
+
+
+def test_rounding_of_a_constant_output_is_no_difference():
+    """A constant is no fill value: what its rounding is compared with must not become 0."""
+    assert prefix_probe(lambda x: 1 + 0 * x + 1e-15 * len(x), random_input()).causal
