@@ -301,6 +301,15 @@ def test_a_learner_who_rebinds_a_name_of_the_check_does_not_break_it(exercise):
     assert run_cell(CELL, **spoiled).status == "solved"
 
 
+def test_a_learner_who_rebinds_a_builtin_does_not_break_a_check(exercise):
+    cell = CELL.replace(
+        '("double", X)', '("double", np.array([len("ab"), sum([1, 2])]))'
+    )
+    exercise.np = np
+    names = {"len": 3, "sum": 0.0, "double": lambda x: 2 * x}
+    assert run_cell(cell, **names).status == "solved"
+
+
 def test_what_the_learner_makes_of_floating_point_faults_does_not_matter(exercise):
     def divides(student):
         student.expect(bool(np.isinf(np.ones(1) / 0)), "It is infinite.")
