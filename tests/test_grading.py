@@ -1,5 +1,6 @@
 """The checks say what is wrong and never raise: `lib.grading.checks` and `lib.grading.feedback`."""
 
+import re
 import sys
 from html.parser import HTMLParser
 from types import ModuleType
@@ -248,7 +249,8 @@ def for_ever(x):
 def test_whatever_the_learner_does_is_told_in_a_sentence(exercise, answer, says):
     status, finding = judged(exercise, answer)
     assert status == "wrong"
-    assert says in finding.why
+    # The line of the answer is a line of the table above, with the sentence in it.
+    assert says in re.sub(r"\nIt happened here: `.*`", "", finding.why)
     assert finding.asked == "double(x=[3, 4])"
 
 
@@ -421,6 +423,9 @@ def test_a_number_of_ones_own_follows_the_id(personal):
     status, finding = asked(1, student_id="ana")
     assert (status, finding.misconception) == ("wrong", "")
     assert finding.asked == "mine for n=3, of student_id 'ana'"
+    changed = "If you have changed `student_id`, run the cells below it again"
+    assert changed in finding.why
+    assert changed not in asked(4)[1].why
     assert finding.found == "1"
     _, finding = asked(3, student_id="ana")
     assert (finding.misconception, finding.why) == ("one forgotten", "Add 1.")

@@ -74,7 +74,7 @@ The verdict says what the probe found, in these words:
 You need not know which bug you have. These six tests catch all that are shown here.
 
 1. **Change a later token.** No earlier output may move. Test a layer, then the whole model, in train and in eval mode.
-   Then change the very token that an output is to predict: it may not move either.
+   Then change the very token that an output is to predict: that output may not move either.
 2. **Cut the text.** The outputs of a prefix are the prefix of the outputs. With a cache: read in pieces, and compare.
 3. **Give all tokens the same value.** Every output must be that value, or its weights do not sum to one.
 4. **Count the keys** of a row in the middle of a small mask. Draw it, and look at the first row and at the last.
