@@ -1,7 +1,7 @@
 """In training and in use.
 
-In training the whole text is there at once. In use it comes step by step, with a cache. The mask must mean
-the same in both, and it is written twice.
+In training the whole text is there at once. In use it comes step by step, and the keys and values of earlier
+tokens wait in a *cache*. The mask must mean the same in both, and it is written twice.
 """
 
 import numpy as np
