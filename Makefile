@@ -10,16 +10,17 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := notebooks exercises solutions
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test lab colab bench clean
+.PHONY: help book serve test test-all lab colab bench clean
 
 help:
-	@echo "make book    build the book into _build/html"
-	@echo "make serve   show the built book at http://localhost:$(PORT)"
-	@echo "make test    run every test"
-	@echo "make lab     open the notebooks in JupyterLab"
-	@echo "make colab   run each notebook alone with the versions that Colab has"
-	@echo "make bench   measure speed and memory against other libraries (half an hour, nothing else running)"
-	@echo "make clean   remove what was built; the environment stays in $(VENV)"
+	@echo "make book       build the book into _build/html"
+	@echo "make serve      show the built book at http://localhost:$(PORT)"
+	@echo "make test       run every test"
+	@echo "make test-all   the same, then plant faults in lib, each of which a test must catch"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make colab      run each notebook alone with the versions that Colab has"
+	@echo "make bench      measure speed and memory against other libraries (half an hour, nothing else running)"
+	@echo "make clean      remove what was built; the environment stays in $(VENV)"
 
 book: $(INSTALLED)
 	@echo "== Building the book: every chapter is run, then its pages are written"
@@ -43,6 +44,11 @@ test: $(INSTALLED)
 	@echo "== 3/3 The tests, and every notebook run and compared with what it stores"
 	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 tests $(NOTEBOOKS)
 	@echo "== make test: all passed"
+
+test-all: test
+	@echo "== Faults in lib, one at a time: each must make a test fail"
+	@$(BIN)/python tests/mutation/run.py
+	@echo "== make test-all: every fault was caught"
 
 lab: $(INSTALLED)
 	@echo "== Opening JupyterLab on the first chapter (stop with Ctrl-C)"

@@ -348,6 +348,16 @@ def test_top_k_agrees_with_a_plain_loop(choice):
         close(output, expected, rtol=1e-8, atol=1e-11)
 
 
+@pytest.mark.parametrize(("size", "share"), SIZES)
+def test_of_many_tiles_those_with_the_best_mean_keys_are_chosen(size, share):
+    """Random sizes are mostly small, so that all tiles are kept and nothing is chosen."""
+    q, k, _ = qkv(6 * size - share, 7 * size, (2,), seed=1)
+    how = {"size": size, "keep": 3, "share": share}
+    mask = top_k_mask(q, k, **how)
+    found = mask.dense(q.shape[-2], k.shape[-2])
+    np.testing.assert_array_equal(found, allowed_by_loops(q, k, **how))
+
+
 def test_a_choice_by_hand():
     """Tiles of two keys; the query likes large keys. Tile means: 1, 3, 2, 9."""
     k = torch.tensor([0, 2.0, 3, 3, 1, 3, 9, 9])[:, None]

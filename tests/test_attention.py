@@ -615,6 +615,23 @@ def test_softmax_of_an_empty_row_has_zero_gradient():
     )
 
 
+def test_a_fused_kernel_is_never_given_a_row_without_a_key(monkeypatch):
+    """What it makes of one differs between versions and devices."""
+    kernel, given = torch.nn.functional.scaled_dot_product_attention, []
+
+    def noting_what_is_given(*qkv, attn_mask, **options):
+        given.append(attn_mask)
+        return kernel(*qkv, attn_mask=attn_mask, **options)
+
+    monkeypatch.setattr(
+        torch.nn.functional, "scaled_dot_product_attention", noting_what_is_given
+    )
+    q, k, v = (torch.from_numpy(x) for x in qkv(6, 6))
+    output = torch_attention.attention(q, k, v, causal & ~window(3), backend="sdpa")
+    assert (output[:3] == 0).all()
+    assert [mask.any(dim=-1).all().item() for mask in given] == [True]
+
+
 # --- any device -----------------------------------------------------------------------------------
 
 

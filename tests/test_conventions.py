@@ -277,8 +277,19 @@ def test_a_row_that_a_finite_number_blocks_is_not_an_empty_row(dtype):
     with pytest.raises(ValueError, match="reads every key instead of none"):
         from_additive(bias)
     assert not from_additive(torch.full((2, 3), -math.inf, dtype=dtype)).any()
+    bias[0, 1] = 0  # now the second row alone
+    with pytest.raises(ValueError, match="reads every key instead of none"):
+        from_additive(bias)
     bias[:, 1] = 0
     assert from_additive(bias).tolist() == [[False, True, False]] * 2
+
+
+def test_an_array_must_have_the_lengths_that_are_given():
+    array = np.tri(2, 3, dtype=bool)
+    assert to_sdpa(array, 2, 3).tolist() == array.tolist()
+    for lengths in ((3, 2), (3, 3), (2,)):
+        with pytest.raises(ValueError, match=r"mask: expected shape .*, got \(2, 3\)"):
+            to_sdpa(array, *lengths)
 
 
 # --- alignment ----------------------------------------------------------------------------------------

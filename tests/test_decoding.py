@@ -90,6 +90,14 @@ def test_each_row_of_a_batch_has_its_mask(mask_with_rules, bounds):
     assert_same(in_chunks(KVCache(mask, 14), x, bounds), attention(*x, mask))
 
 
+def test_a_batch_of_masks_meets_the_batch_of_the_keys_where_queries_have_none():
+    q = qkv(9, (BATCH,))[0]  # one for each head, in every row of the batch
+    _, k, v = qkv(9, (BATCH, BATCH))
+    mask = causal & window(2) & padding(range(6, 6 + BATCH))
+    output = in_chunks(KVCache(mask), (q, k, v), [0, 4, 5, 9])
+    assert_same(output, attention(q, k, v, mask))
+
+
 WITHOUT_LONGEST = [
     causal,
     causal & window(1),
@@ -415,14 +423,15 @@ def test_gradients_are_those_of_the_whole_call(mask, bounds):
         assert_same(ours, expected)
 
 
+@pytest.mark.parametrize("leading", [(), (1, 2)])  # with heads: a fused kernel
 @pytest.mark.parametrize("name", ["q", "k", "v"])
-def test_what_needs_no_gradient_does_not_spoil_the_gradient_of_the_rest(name):
+def test_what_needs_no_gradient_does_not_spoil_the_gradient_of_the_rest(name, leading):
     mask, gradients = causal & window(3), []
     for call in (
         lambda *x: in_chunks(KVCache(mask), x, [0, 4, 5, 6, 8]),
         lambda *x: attention(*x, mask),
     ):
-        x = dict(zip("qkv", qkv(8), strict=True))
+        x = dict(zip("qkv", qkv(8, leading, d_v=4), strict=True))
         x[name].requires_grad_()
         (call(*x.values()) ** 2).sum().backward()
         gradients.append(x[name].grad)

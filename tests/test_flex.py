@@ -233,6 +233,16 @@ def test_a_choice_for_what_cannot_be_computed_is_refused(arguments, error, messa
         choose_backend(*arguments)
 
 
+def test_auto_on_a_gpu_takes_flex_but_for_float64(monkeypatch):
+    """Without a GPU: all that is looked for is the name of the device, and Triton."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "triton")
+    sparse = causal & window(64)
+    for dtype, backend in ((torch.float32, "flex"), (torch.float64, "tiled")):
+        choice = choose_backend(sparse, 4096, device="cuda", dtype=dtype)
+        assert choice.backend == backend
+    assert choose_backend(sparse, 4096, device="cpu").backend == "tiled"
+
+
 def test_auto_computes_with_what_it_says(monkeypatch):
     """The back end that is not chosen is not called: with it broken, the result is still there."""
     q, k, v = (torch.randn(1, 2048, 4) for _ in range(3))

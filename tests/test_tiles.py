@@ -379,6 +379,33 @@ def test_a_batch_has_a_map_for_each_row():
     assert [drawing.split() for drawing in drawings] == [w.split() for w in wanted]
 
 
+@pytest.mark.parametrize(
+    "mask",
+    [
+        padding([0, 3, 6]),
+        document([[0] * 6, [0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5]]),
+        explicit(
+            np.tri(6, dtype=bool) ^ np.eye(3, dtype=bool)[:, :, None].repeat(2, 1)
+        ),
+    ],
+    ids=["lengths", "ids", "tables"],
+)
+def test_one_row_of_a_batch_is_read_on_intervals_as_all_are(mask):
+    positions = Interval(np.array([0, 2, 4]), np.array([1, 3, 5]))
+    i, j = positions[:, None], positions[None, :]
+    together = mask.read(i, j)
+    assert (together.may != together.may[:1]).any()
+    for b in range(3):
+        alone = mask.read(i, j, b)
+        shape = together.may[b].shape
+        np.testing.assert_array_equal(
+            np.broadcast_to(alone.may, shape), together.may[b]
+        )
+        np.testing.assert_array_equal(
+            np.broadcast_to(alone.must, shape), together.must[b]
+        )
+
+
 def test_the_last_queries_have_the_last_rows_of_the_map():
     mask = causal & (window(6) | sink(2))
     np.testing.assert_array_equal(

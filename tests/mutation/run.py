@@ -1,112 +1,209 @@
 """Puts faults into `lib`, one at a time, and runs the tests that ought to notice: ``make test-all``.
 
-``python tests/mutation/run.py [--only TEXT] [--jobs N]`` reads `faults.yml` beside it. An entry names a file of `lib`,
-the text to replace (it must occur exactly once), the fault, and the tests to run. Before any fault, the
-same tests must pass on an unchanged copy. The exit status is 0 if every fault made a test fail.
+``python tests/mutation/run.py [--only TEXT] [--jobs N]`` reads `faults.yml` beside it. A fault is *caught* if a test
+fails by name. An import that fails, or a run that takes too long, does not count: anyone would notice those, and no
+test has shown that it looks. An *equivalent* fault changes nothing, for the reason given, and must survive. The exit
+status is 0 if every fault is caught and every equivalent one survives.
 """
 
 import argparse
+import multiprocessing
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[2]
-FAULTS = Path(__file__).with_name("faults.yml")
-SECONDS = 300  # a fault that makes a test run forever is noticed too
-NOTICED, PASSED = 1, 0  # pytest's exit status: some test failed, all passed
+FAULTS = "tests/mutation/faults.yml"
+# What the tests need; they run on a copy of it.
+COPIED = ("lib", "tests", "pyproject.toml", "_config.yml")
+SECONDS = 300
+# Plugins, and pretty messages that nobody reads, would take longer than the tests.
+OPTIONS = "-qx --tb=no --assert=plain -p no:cacheprovider -p no:unraisableexception"
+# Each run of pytest starts as a fork of a process that has imported these already, but nothing of the course.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    [
+        "pytest",
+        "hypothesis.extra.numpy",
+        "torch.nn.attention.bias",
+        "torch.nn.attention.flex_attention",
+    ]
+)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`old` becomes `new` in `file`; `tests` are pytest arguments that must then fail."""
+    """`old` becomes `new` in `file`; `tests` are pytest arguments that must then fail.
+
+    `reason`: why it changes nothing, if it is an equivalent one.
+    """
 
     file: str
     old: str
     new: str
     tests: str
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        old, new = (" ".join(text.split()) for text in (self.old, self.new))
+        return f"{self.file}: {old} → {new or '(nothing)'}"
+
+    def occurrences(self, root: Path) -> int:
+        return (root / self.file).read_text(encoding="utf-8").count(self.old)
 
     def plant(self, root: Path) -> None:
-        """Put the fault into the copy of the course in `root`. Raises ValueError if it fits nowhere or twice."""
         path = root / self.file
         text = path.read_text(encoding="utf-8")
-        if text.count(self.old) != 1:
-            raise ValueError(
-                f"{self.file}: expected exactly one {self.old!r}, found {text.count(self.old)}; mend faults.yml"
-            )
         path.write_text(text.replace(self.old, self.new), encoding="utf-8")
 
 
-def read_faults(path: Path = FAULTS) -> list[Fault]:
-    """The faults of a file that lists them by file of `lib` and by the tests that ought to notice."""
-    groups = yaml.safe_load(path.read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Outcome:
+    """How pytest ended: whether all passed; the test that failed, if one did; what else went wrong, if anything."""
+
+    passed: bool = False
+    failed: str | None = None
+    problem: str | None = None
+
+    def as_expected(self, fault: Fault) -> bool:
+        return bool(self.failed) if fault.reason is None else self.passed
+
+    def verdict(self, fault: Fault) -> str:
+        said = f"fails: {self.failed}" if self.failed else self.problem or "all pass"
+        if self.as_expected(fault):
+            return f"caught, {said}" if fault.reason is None else "changes nothing"
+        return f"{'NOT CAUGHT' if fault.reason is None else 'NOT EQUIVALENT'}, {said}"
+
+
+def read_faults(root: Path = ROOT) -> list[Fault]:
+    """The faults that faults.yml lists, by file of `lib` and by the tests that ought to notice."""
+    groups = yaml.safe_load((root / FAULTS).read_text(encoding="utf-8"))
     return [
-        Fault(group["file"], old, new, group["tests"])
+        Fault(group["file"], old, new, group["tests"], *reason)
         for group in groups
-        for old, new in group["faults"]
+        for old, new, *reason in group.get("faults", []) + group.get("equivalent", [])
     ]
 
 
-def run_tests(tests: str, root: Path) -> int:
-    """The exit status of pytest on a copy of the course; a test that runs too long has failed."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-qx",
-        "-p",
-        "no:cacheprovider",
-        *shlex.split(tests),
-    ]
-    environment = os.environ | {
+def misfits(faults: list[Fault], root: Path = ROOT) -> list[str]:
+    """Complaints about faults that do not fit the code: each `old` must occur once, and none may be listed twice."""
+    numbers = [(fault, fault.occurrences(root)) for fault in faults]
+    listed = Counter((fault.file, fault.old, fault.new) for fault in faults)
+    return [
+        f"{fault}: its text occurs {number} times, expected once"
+        for fault, number in numbers
+        if number != 1
+    ] + [f"{' '.join(key)}: listed {n} times" for key, n in listed.items() if n > 1]
+
+
+class Observer:
+    """A plugin of pytest that keeps what failed first."""
+
+    def __init__(self) -> None:
+        self.failed = self.problem = None
+
+    def pytest_collectreport(self, report) -> None:
+        if report.failed:
+            self.problem = f"import fails: {report.nodeid}"
+
+    def pytest_runtest_logreport(self, report) -> None:
+        if report.failed and report.when == "call":
+            self.failed = report.nodeid.split("::", 1)[1]
+        elif report.failed:
+            self.problem = f"{report.when} fails: {report.nodeid}"
+
+
+def _run_tests(tests: str, root: Path, answers) -> None:
+    """In a process of its own: send the outcome of pytest on the copy of the course in `root`."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    os.chdir(root)
+    sys.path.insert(0, str(root))
+    os.environ |= {
         "PYTHONPATH": str(root),
-        "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
+    sys.dont_write_bytecode = True
+    # The first counterexample is enough: no smaller one is looked for.
+    settings.register_profile("faults", phases=[Phase.explicit, Phase.generate])
+    settings.load_profile("faults")
+    observer = Observer()
+    status = pytest.main(shlex.split(f"{OPTIONS} {tests}"), [observer])
+    problem = observer.problem
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        problem = problem or f"pytest ends with {status!r}"
+    answers.send(Outcome(status == pytest.ExitCode.OK, observer.failed, problem))
+
+
+def run_tests(tests: str, root: Path) -> Outcome:
+    """The outcome of pytest, with `tests` as its arguments, on the copy of the course in `root`."""
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_run_tests, args=(tests, root, sender))
+    process.start()
+    sender.close()
     try:
-        return subprocess.run(
-            command, cwd=root, env=environment, timeout=SECONDS, capture_output=True
-        ).returncode
-    except subprocess.TimeoutExpired:
-        return NOTICED
+        if not receiver.poll(SECONDS):
+            return Outcome(problem=f"tests run for more than {SECONDS} s")
+        return receiver.recv()
+    except EOFError:
+        return Outcome(problem="the tests end without an answer")
+    finally:
+        process.kill()
+        process.join()
 
 
-def copy_course(folder: Path) -> Path:
-    """What the tests need: lib, tests, and the settings of pytest."""
-    root = folder / "course"
-    for name in ("lib", "tests"):
-        shutil.copytree(
-            ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    for name in ("pyproject.toml", "_config.yml"):
-        shutil.copy(ROOT / name, root / name)
-    return root
-
-
-def try_fault(fault: Fault | None, tests: str) -> int:
-    """The exit status of the tests with the fault in place, or, without a fault, on an unchanged copy."""
+def try_fault(fault: Fault | None, tests: str, root: Path = ROOT) -> Outcome:
+    """The outcome of the tests with the fault in place, or, without a fault, on an unchanged copy."""
     with tempfile.TemporaryDirectory() as folder:
-        root = copy_course(Path(folder))
+        copy = Path(folder, "course")
+        copy.mkdir()
+        for source in (root / name for name in COPIED):
+            if source.is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, copy / source.name, ignore=ignore)
+            else:
+                shutil.copy(source, copy)
         if fault is not None:
-            fault.plant(root)
-        return run_tests(tests, root)
+            fault.plant(copy)
+        return run_tests(tests, copy)
 
 
-def main(argv: list[str] | None = None) -> int:
+def outcomes(
+    faults: list[Fault], jobs: int, root: Path = ROOT
+) -> Iterator[tuple[Fault, Outcome]]:
+    """Each fault with what came of it. Raises SystemExit if some of the tests fail without any fault."""
+    with ThreadPoolExecutor(jobs) as workers:
+        selections = sorted({fault.tests for fault in faults})
+        print("Without a fault, these must pass:", flush=True)
+        unchanged = workers.map(lambda tests: try_fault(None, tests, root), selections)
+        for tests, outcome in zip(selections, unchanged, strict=True):
+            if not outcome.passed:
+                workers.shutdown(cancel_futures=True)
+                raise SystemExit(f"pytest {tests}: {outcome.failed or outcome.problem}")
+            print(f"    pytest {tests}", flush=True)
+        tried = workers.map(lambda fault: try_fault(fault, fault.tests, root), faults)
+        yield from zip(faults, tried, strict=True)
+
+
+def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(
         description="Put faults into lib, one at a time; every one must fail a test."
     )
     parser.add_argument(
-        "--only",
-        default="",
-        help="only faults whose file, old or new text contains this",
+        "--only", default="", help="only faults whose file, old or new text holds this"
     )
     parser.add_argument(
         "--jobs",
@@ -115,33 +212,34 @@ def main(argv: list[str] | None = None) -> int:
         help="how many at once (default: one a core)",
     )
     arguments = parser.parse_args(argv)
-    faults = [f for f in read_faults() if arguments.only in f"{f.file} {f.old} {f.new}"]
-    with ThreadPoolExecutor(arguments.jobs) as workers:
-        selections = sorted({fault.tests for fault in faults})
-        for tests, status in zip(
-            selections,
-            workers.map(lambda t: try_fault(None, t), selections),
-            strict=True,
-        ):
-            if status != PASSED:
-                print(
-                    f"Without any fault, these tests do not pass (pytest: {status}): {tests}"
-                )
-                return 1
-        survivors = 0
-        results = workers.map(lambda fault: try_fault(fault, fault.tests), faults)
-        for number, (fault, status) in enumerate(zip(faults, results, strict=True), 1):
-            # Any other status means that pytest did not get as far as a test.
-            verdict = (
-                "caught" if status == NOTICED else f"NOT CAUGHT (pytest: {status})"
-            )
-            survivors += status != NOTICED
-            print(
-                f"{number:3}/{len(faults)} {verdict:8} {fault.file}: {fault.old.strip()!r} → {fault.new.strip()!r}",
-                flush=True,
-            )
-    print(f"{len(faults) - survivors} of {len(faults)} faults were caught")
-    return 1 if survivors or not faults else 0
+    listed = read_faults(root)
+    if complaints := misfits(listed, root):
+        print(f"Mend {FAULTS}:", *complaints, sep="\n")
+        return 2
+    faults = [f for f in listed if arguments.only in f"{f.file} {f.old} {f.new}"]
+    if not faults:
+        print(f"No fault holds {arguments.only!r}")
+        return 2
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+    planted, unexpected = Counter(), []
+    for fault, outcome in outcomes(faults, arguments.jobs, root):
+        planted[fault.file] += 1
+        line = f"{fault}: {outcome.verdict(fault)}"
+        if not outcome.as_expected(fault):
+            unexpected.append((fault, line))
+        print(f"{planted.total():3}/{len(faults)} {line}", flush=True)
+    report(planted, unexpected)
+    return 1 if unexpected else 0
+
+
+def report(planted: Counter, unexpected: list[tuple[Fault, str]]) -> None:
+    """A line for each file, then every fault that was not caught."""
+    surprises = Counter(fault.file for fault, _ in unexpected)
+    for file, number in planted.items():
+        print(f"{number - surprises[file]:4} of {number:3} as expected in {file}")
+    print(*(line for _, line in unexpected), sep="\n")
+    print(f"{planted.total()} faults planted, {len(unexpected)} not as expected")
 
 
 if __name__ == "__main__":
