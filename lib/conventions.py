@@ -9,6 +9,7 @@ differs. What the libraries mean is recorded in `lib.dialects`.
 """
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,14 @@ def to_sdpa(
     allowed = _booleans(
         "mask", mask, "if 1 means 'may attend' in it, mask.astype(bool)"
     )
-    wanted = (n_q, n_k if n_k is not None else n_q)
-    if n_q is not None and allowed.shape[-2:] != wanted:
+    rows, columns = allowed.shape[-2:]
+    if n_k is None:
+        n_k = columns if n_q is None else n_q
+    if n_q is None:
+        n_q = rows
+    if (rows, columns) != (n_q, n_k):
         raise ValueError(
-            f"mask: expected shape (..., {wanted[0]}, {wanted[1]}), got {tuple(allowed.shape)}"
+            f"mask: expected shape (..., {n_q}, {n_k}), got {tuple(allowed.shape)}"
         )
     return allowed
 
@@ -170,8 +175,8 @@ def from_additive(bias: np.ndarray | torch.Tensor) -> torch.Tensor:
     others = [value for value in values if value != 0]
     if len(others) > 1 or not all(x <= -_enough(bias.dtype) for x in others):
         raise ValueError(
-            f"bias: expected 0 and one number that blocks, of at most −{_enough(bias.dtype):.4g} in {bias.dtype}; "
-            f"got {', '.join(f'{value:.4g}' for value in values[:4])}{' …' if len(values) > 4 else ''}"
+            f"bias: expected 0 and one number that blocks, of at most −{math.ceil(_enough(bias.dtype))} in "
+            f"{bias.dtype}; got {', '.join(f'{value:.4g}' for value in values[:4])}{' …' if len(values) > 4 else ''}"
         )
     allowed = bias == 0
     if others and others[0] != -math.inf and not allowed.any(dim=-1).all():
@@ -281,7 +286,7 @@ def _booleans(name: str, array: Any, advice: str) -> torch.Tensor:
 
 
 def _check_finite(blocked: float, dtype: torch.dtype) -> None:
-    if not isinstance(blocked, int | float) or not blocked < 0:
+    if not isinstance(blocked, Real) or not blocked < 0:
         raise ValueError(
             f"blocked: expected −inf or a negative number, got {blocked!r}"
         )
@@ -293,7 +298,7 @@ def _check_finite(blocked: float, dtype: torch.dtype) -> None:
         )
     if blocked > -_enough(dtype):
         raise ValueError(
-            f"blocked: expected at most −{_enough(dtype):.4g}, since exp of more is not 0 in {dtype}; "
+            f"blocked: expected at most −{math.ceil(_enough(dtype))}, since exp of more is not 0 in {dtype}; "
             f"got {blocked:.6g}; use −inf"
         )
 

@@ -28,7 +28,7 @@ from lib.tiles import EMPTY, PARTIAL, tile_map
 
 # Queries in a block of a band: fewer compute fewer forbidden pairs, more make a product faster. Blocks at the
 # ends of the sequence, which are computed one by one, are larger.
-BLOCK, END_BLOCK = 32, 128
+BLOCK, END_BLOCK, ALIGNED = 32, 128, 32
 TILE = 64
 # A shorter run of differences is not worth a matrix product; more diagonals are not worth their copies.
 SHORTEST_BAND, MOST_DIAGONALS = 16, 64
@@ -335,19 +335,22 @@ def _progressions(numbers: list[int]) -> list[tuple[int, int, int]]:
 
 def _band(low, high, n_q, n_k, shift, at_once) -> Iterator[Strided]:
     """low ≤ i − j ≤ high: blocks whose keys all exist many at a time, those at the ends one by one."""
-    width = BLOCK + high - low
+    # A round number of keys suits the processor; the few too many, before all others, are forbidden.
+    width = -(-(BLOCK + high - low) // ALIGNED) * ALIGNED
+    before = width - BLOCK + low  # how far the first key stands before a block
     row = 0
     while row < n_q:
         position = row + shift
-        inner = (min(n_q, n_k + low - shift) - row) // BLOCK if position >= high else 0
-        if inner > 0:
+        inner = (min(n_q, n_k + low - shift) - row) // BLOCK
+        if inner > 0 and position >= before:
             blocks = min(inner, max(at_once // (BLOCK * width), 1))
             yield Strided(
-                blocks, BLOCK, 1, row, BLOCK, position - high, width, low - high, 0
-            )
+                blocks, BLOCK, 1, row, BLOCK, position - before, width,
+                low - before, high - before,
+            )  # fmt: skip
             row += blocks * BLOCK
             continue
-        m = min(END_BLOCK, n_q - row, max(high - position, 0) or END_BLOCK)
+        m = min(END_BLOCK, n_q - row, max(before - position, 0) or END_BLOCK)
         start, stop = max(position - high, 0), min(position + m - low, n_k)
         if start < stop:
             back = position - start

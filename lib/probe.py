@@ -13,6 +13,8 @@ No output moved with an input that it must not read (15 pairs, 12 changes each).
 The verdict comes from finite changes of one token at a time, small and large, so every route by which a
 token can reach an output counts: values, scores, the denominator of the softmax, statistics of a batch, a
 choice of the k best. A leak that is found is there; that none is found is strong evidence and no proof.
+Out of its sight are a leak below the tolerance, one that only far larger numbers or a rare id set off, and one
+that a parameter still multiplies by 0. Some models begin with such parameters: probe them after some training.
 
 A function takes one array, so whatever it needs besides is wrapped:
 ``causality_probe(lambda x: attention(x @ W_Q, x @ W_K, x @ W_V, causal), x)``.
@@ -28,15 +30,15 @@ from typing import Any
 
 import numpy as np
 
-from lib.masks import Mask, causal
+from lib.arguments import integer, integers
+from lib.masks import Mask, causal, full
 from lib.numpy_attention import allowed_pairs
 from lib.tables import is_tensor
 
 # Two results count as equal when they differ by at most this share of the largest number in the output.
 # A correct kernel may add up in another order when a number elsewhere, or the length, changes, and each
-# sum rounds. The share lies far above what that does to a few layers, and far below any leak that could
-# teach a model something, but for half precision, which rounds to 3 (float16) or 2 (bfloat16) decimal digits:
-# probe in float32 where you can.
+# sum rounds. The share lies far above what that does to a few layers. Half precision rounds to 3 (float16) or 2
+# (bfloat16) decimal digits, and hides leaks of that size: probe in float32, or float64, where you can.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 0.005, "bfloat16": 0.04}
 
 
@@ -74,6 +76,11 @@ class Influence:
                 "calls, such as a cache that is written in place, or draws random numbers of its own."
             )
         forbidden = int((~self.allowed).sum())
+        if self.matrix.size and not self.matrix.any():
+            return (
+                f"No output moved with any input, not even one that it may read ({self.changes} changes each): "
+                f"does the function use x?"
+            )
         if not self.leaks:
             return (
                 f"No output moved with an input that it must not read "
@@ -145,7 +152,7 @@ def causality_probe(
     f: Callable,
     x: Any,
     *,
-    mask: Mask | np.ndarray = causal,
+    mask: Mask | np.ndarray | None = causal,
     module: Any = None,
     vocabulary: int | None = None,
     scales: Sequence[float] = (0.1, 1.0, 10.0),
@@ -157,14 +164,15 @@ def causality_probe(
 
     `f`: a function of one NumPy array or one tensor, or an `nn.Module`. `x`: floats (..., tokens, features) or
     token ids (..., tokens). The output has its tokens on the same axis as `x`, and any axes after it. `mask`
-    says which influence is allowed. A module, or the `module` that `f` uses, is tried with all its parts in
-    eval mode, and in train mode. Its modes and buffers, the random numbers of Python, NumPy and PyTorch, and
-    `x` are left as they were.
+    says which influence is allowed; None allows all. A module, or the `module` that `f` uses, is tried with all
+    its parts in eval mode, and in train mode. Its modes and buffers, the random numbers of Python, NumPy and
+    PyTorch, and `x` are left as they were.
 
     Each token is moved by `scales` times the spread of `x`, in a random direction and back, for each of `seeds`:
     around `x` itself for the first seed, around other random inputs for the rest. Ids become other ids below
-    `vocabulary` (default: up to the largest in `x`). Before every call random numbers start afresh, so dropout
-    drops the same. `tolerance` is relative to the largest output; the default depends on the dtype (`TOLERANCE`).
+    `vocabulary` (default: up to the largest in `x`), every second time that of another token. Before every call
+    random numbers start afresh, so dropout drops the same. `tolerance` is relative to the largest output, fill
+    values that no input changes left out; the default depends on the dtype (`TOLERANCE`), whole numbers have none.
     `poison`: also put a NaN into each token, for `reads`. This is no verdict: 0 · NaN is NaN, so in a correct dense
     kernel a NaN of the future reaches the past.
     """
@@ -172,12 +180,9 @@ def causality_probe(
     tokens.check_vocabulary()
     if poison:
         tokens.check_floats()
-    if len(seeds) == 0 or len(scales) == 0 or min(scales) <= 0:
-        raise ValueError(
-            f"scales and seeds: expected at least one of each, and scales above 0, or nothing is tried; "
-            f"got scales={scales!r}, seeds={seeds!r}"
-        )
+    _check_changes(scales, seeds)
     pairs = (tokens.n, tokens.n)
+    mask = full if mask is None else mask
     allowed = np.broadcast_to(allowed_pairs(mask, *pairs, pairs), pairs).copy()
     modes, reads, repeatable = {}, np.zeros(pairs, dtype=bool), True
     with _left_as_it_was(f, module) as (module, names):
@@ -201,6 +206,7 @@ def _changes_of_one_token(
 ) -> tuple[np.ndarray, bool]:
     """The largest change of output i by one of token j, (n, n), and whether results could be repeated."""
     tokens, repeatable = call.tokens, True
+    call.find_fill_values()
     matrix = np.zeros((tokens.n, tokens.n))
     for number, seed in enumerate(seeds):
         base = tokens.base(seed) if number else tokens.x
@@ -229,6 +235,7 @@ def prefix_probe(
         if module is not None:
             module.eval()
         call = _Call(f, tokens, tolerance)
+        call.find_fill_values()
         whole = call(x)
         repeatable = not call.moved(whole, call(x, seed=1)).any()
         matrix = np.zeros((tokens.n, tokens.n))
@@ -266,11 +273,17 @@ class _Tokens:
         values = _numpy(x)
         if self.ids:
             largest = int(values.max(initial=-1))
-            self.vocabulary = largest + 1 if vocabulary is None else vocabulary
+            self.vocabulary = largest + 1
+            if vocabulary is not None:
+                self.vocabulary = integer("vocabulary", vocabulary, largest + 1)
         elif not np.isfinite(values).all():
             raise ValueError("x: expected finite numbers, got NaN or ∞ among them")
         else:
-            self.spread = float(values.std() if values.size else 0) or 1.0
+            largest = np.abs(values).max(initial=0)
+            spread = values.std() if values.size else 0
+            # Equal tokens have no spread but rounding; a change must still be one after rounding.
+            known = spread > TOLERANCE.get(_dtype(x), 0) * largest
+            self.spread = float(spread if known else largest) or 1.0
 
     def check_vocabulary(self) -> None:
         """There must be another id for each token to change to."""
@@ -313,14 +326,20 @@ class _Tokens:
                 yield _like(changed, self.x)
 
     def other_ids(self, base: Any, j: int, count: int, seed: int) -> Iterator[Any]:
-        """Copies of `base` in which token `j` alone is another one of the vocabulary."""
+        """Copies of `base` in which token `j` alone is another one: any id, or that of another token."""
         draw = np.random.default_rng([seed, 2, j])
         values = _numpy(base)
-        size = values[self.at(j)].shape
-        for _ in range(count):
+        old = values[self.at(j)]
+        for number in range(count):
+            new = (old + draw.integers(1, self.vocabulary, size=old.shape)) % (
+                self.vocabulary
+            )
+            if number % 2:  # what looks for equal ids never meets them among many
+                copied = values[self.at(draw.integers(self.n))]
+                new = np.where(copied == old, new, copied)
             changed = values.copy()
-            changed[self.at(j)] += draw.integers(1, self.vocabulary, size=size)
-            yield _like(changed % self.vocabulary, self.x)
+            changed[self.at(j)] = new
+            yield _like(changed, self.x)
 
     def poisoned(self, j: int) -> Any:
         """`x` with NaN in token `j`."""
@@ -350,7 +369,14 @@ class _Call:
     """Calls `f` with fresh copies and fresh random numbers, and checks and compares what it returns."""
 
     def __init__(self, f: Callable, tokens: _Tokens, tolerance: float | None):
+        if not callable(f):
+            raise TypeError(f"f: expected a function of x, got {type(f).__name__}")
+        if tolerance is not None and not 0 <= tolerance < 1:
+            raise ValueError(
+                f"tolerance: expected a share of the largest output, from 0 to below 1, got {tolerance}"
+            )
         self.f, self.tokens, self.tolerance = f, tokens, tolerance
+        self.fill: np.ndarray | bool = False
 
     def __call__(self, x: Any, seed: int = 0) -> np.ndarray:
         """The output in float64."""
@@ -367,19 +393,36 @@ class _Call:
                 f"f: expected an output that has the {x.shape[axis]} tokens of x on axis {axis}, too, so of shape "
                 f"{(*x.shape[: axis + 1], '...')}, got {tuple(outputs.shape)}; put its tokens there with a wrapper"
             )
-        if self.tolerance is None:
-            dtypes = (
-                str(a.dtype).removeprefix("torch.") for a in (self.tokens.x, outputs)
+        kind = _kind(outputs)
+        if kind == "other":
+            raise TypeError(
+                f"f: expected real numbers or booleans as its result, got {outputs.dtype}; give the two parts of "
+                f"complex numbers as features"
             )
-            self.tolerance = max(TOLERANCE.get(name, 0.0) for name in dtypes)
+        if self.tolerance is None:
+            names = (_dtype(a) for a in (self.tokens.x, outputs))
+            tolerances = [TOLERANCE.get(name, 0.0) for name in names]
+            self.tolerance = max(tolerances) if kind == "float" else 0.0
         return _numpy(outputs)
+
+    def find_fill_values(self) -> None:
+        """Which numbers of the output are the same for another input, such as −1e9 for what is ruled out?
+
+        Beside them every change would look small.
+        """
+        tokens = self.tokens
+        one, other = (tokens.by_token(self(x)) for x in (tokens.x, tokens.base(1)))
+        same = one == other
+        self.fill = same & ~same.all()  # a constant output is no fill value
 
     def moved(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """(n,): the largest change of each token's output, 0 within rounding, ∞ where NaN or ∞ came or went."""
         before, after = self.tokens.by_token(before), self.tokens.by_token(after)
         finite = np.isfinite(before) & np.isfinite(after)
         both = np.stack([before, after])
-        largest = np.abs(np.where(np.isfinite(both), both, 0)).max(initial=0)
+        fill = self.fill if self.fill is False else self.fill[: len(before)]
+        counts = np.isfinite(both) & ~fill
+        largest = np.abs(np.where(counts, both, 0)).max(initial=0)
         with np.errstate(invalid="ignore"):
             change = np.where(finite, np.abs(after - before), np.inf)
         same = (before == after) | (np.isnan(before) & np.isnan(after))
@@ -393,6 +436,8 @@ def _left_as_it_was(f: Callable, module: Any) -> Iterator[tuple[Any, tuple[str, 
     torch = sys.modules.get("torch")  # where it is not loaded, `f` cannot use it
     if module is None and torch is not None and isinstance(f, torch.nn.Module):
         module = f
+    if module is not None and not hasattr(module, "modules"):
+        raise TypeError(f"module: expected an nn.Module, got {type(module).__name__}")
     parts = [] if module is None else list(module.modules())
     training = [part.training for part in parts]
     buffers = [dict(part._buffers) for part in parts]
@@ -435,14 +480,30 @@ def _seed_everything(seed: int) -> None:
             torch.cuda.manual_seed_all(seed)
 
 
+def _check_changes(scales: Sequence[float], seeds: Sequence[int]) -> None:
+    """Without a change nothing is tried, and each change must be one."""
+    sizes = np.asarray(scales)
+    if sizes.ndim != 1 or not sizes.size or not ((sizes > 0) & (sizes < np.inf)).all():
+        raise ValueError(
+            f"scales: expected finite numbers above 0, at least one, or nothing is tried; got {scales!r}"
+        )
+    if not integers("seeds", seeds, at_least=0):
+        raise ValueError("seeds: expected at least one, or nothing is tried; got none")
+
+
+def _dtype(x: Any) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
 def _kind(x: Any) -> str:
-    """ "float", "int" or "other"."""
+    """ "float", "int", "bool" or "other"."""
+    name = _dtype(x)
     if is_tensor(x):
-        if x.is_floating_point():
-            return "float"
-        is_number = not x.is_complex() and str(x.dtype) != "torch.bool"
-        return "int" if is_number else "other"
-    return {"f": "float", "i": "int", "u": "int"}.get(x.dtype.kind, "other")
+        is_float, is_int = x.is_floating_point(), name.startswith(("int", "uint"))
+    else:
+        is_float, is_int = x.dtype.kind == "f", x.dtype.kind in "iu"
+    known = "float" if is_float else "int" if is_int else name
+    return known if known in ("float", "int", "bool") else "other"
 
 
 def _numpy(x: Any) -> np.ndarray:

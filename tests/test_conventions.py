@@ -236,6 +236,27 @@ def test_the_least_that_blocks_is_where_softmax_becomes_exactly_0(dtype):
         to_additive(causal, 3, dtype=dtype, blocked=-first + 1)
 
 
+@every_dtype
+def test_the_number_that_the_error_names_is_accepted(dtype):
+    with pytest.raises(ValueError, match="blocked: expected at most −") as caught:
+        to_additive(causal, 3, dtype=dtype, blocked=-1)
+    named = int(re.search(r"at most −(\d+),", str(caught.value))[1])
+    to_additive(causal, 3, dtype=dtype, blocked=-named)
+
+
+def test_a_number_of_numpy_blocks_as_well():
+    one, other = (to_additive(causal, 3, blocked=b) for b in (np.float32(-1e9), -1e9))
+    assert torch.equal(one, other)
+
+
+def test_a_mask_of_another_number_of_keys_is_refused():
+    with pytest.raises(
+        ValueError, match=r"mask: expected shape \(..., 3, 7\), got \(3, 3\)"
+    ):
+        to_sdpa(np.ones((3, 3), dtype=bool), n_k=7)
+    assert to_sdpa(np.ones((3, 7), dtype=bool), n_k=7).shape == (3, 7)
+
+
 def test_float16_is_not_given_what_it_cannot_hold():
     with pytest.raises(
         ValueError, match=r"float16 can hold, so at least -65504; got -1e\+09; use −inf"

@@ -1,5 +1,6 @@
 """The checks say what is wrong and never raise: `lib.grading.checks` and `lib.grading.feedback`."""
 
+import re
 import sys
 from html.parser import HTMLParser
 from types import ModuleType
@@ -109,6 +110,20 @@ def test_of_two_mistakes_that_agree_the_one_is_named_that_explains_all_answers(
     )
 
 
+def test_a_mistake_is_not_named_that_is_wrong_where_the_answer_was_right(exercise):
+    """On (3, 4) the answer squares as the known mistake does, but it was right before."""
+
+    def doubles_small_numbers(x):
+        return x**2 if x.max() > 3 else 2 * x
+
+    answer = {"double": doubles_small_numbers, "np": np}
+    cell = TWICE.replace("[2.0, 2.0]", "[1.0, 1.0]")
+    result = run_cell(cell, **answer)
+    assert (result.status, result.misconception) == ("wrong", "")
+    assert result.finding.asked == "double(x=[3, 4])"
+    assert run_cell(cell, double=lambda x: x**2, np=np).misconception == "square"
+
+
 def truth_asked_for(student):
     student.same("positive", X, dtype=bool)
 
@@ -210,6 +225,11 @@ def for_ever(x):
         (for_ever, "RecursionError"),
         (lambda x: x + np.ones((3, 3)), "`x[:, None]` makes a column"),
         (lambda x: np.ones((3, 3)) @ x, "Is a `.T` missing?"),
+        (lambda x: np.dot(np.ones((3, 3)), x), "Is the order right?"),
+        (lambda x: not x, "For an array write `~`"),
+        (lambda x: torch.where(x, 1, 0), "`torch.from_numpy(x)` makes a tensor"),
+        (lambda x: np.ma.masked_less(2 * x, 0), "a masked array of NumPy"),
+        (lambda x: np.array([6.004, 8]), "differ most at [0]"),
         (lambda x: 2 * y, "Run the cells above this one first"),  # noqa: F821
         (lambda: 6, "keep the parameters"),
         (lambda: 6, "takes 0 positional arguments but 1 was given"),
@@ -229,7 +249,8 @@ def for_ever(x):
 def test_whatever_the_learner_does_is_told_in_a_sentence(exercise, answer, says):
     status, finding = judged(exercise, answer)
     assert status == "wrong"
-    assert says in finding.why
+    # The line of the answer is a line of the table above, with the sentence in it.
+    assert says in re.sub(r"\nIt happened here: `.*`", "", finding.why)
     assert finding.asked == "double(x=[3, 4])"
 
 
@@ -239,9 +260,21 @@ def test_the_line_of_the_learners_function_is_shown(exercise):
     )
 
 
-def test_only_the_users_interrupt_passes_through(exercise):
+def test_an_answer_that_is_interrupted_is_told_in_a_sentence(exercise):
+    why = sentence(exercise, raising(KeyboardInterrupt()))
+    assert "`double` was interrupted" in why
+    assert "is there a loop that never ends?" in why
+
+
+def test_an_interrupt_of_the_check_itself_passes_through(exercise):
     with pytest.raises(KeyboardInterrupt):
-        judged(exercise, raising(KeyboardInterrupt()))
+        judged(exercise, abs, question=raising(KeyboardInterrupt()))
+
+
+def test_the_parameters_are_blamed_only_for_the_call_of_the_answer(exercise):
+    why = sentence(exercise, lambda x: np.tril())
+    assert "positional argument" in why
+    assert "keep the parameters" not in why
 
 
 @pytest.mark.parametrize(
@@ -293,12 +326,54 @@ def test_values_are_checked_like_results(exercise):
         "should be a tuple of 2 arrays, but it is a list of 3" in ask([1, 2, 3])[1].why
     )
     assert "Part 2 of `double` is a str" in ask((1, "two"))[1].why
+    assert ask((1, None))[1].why == "Part 2 of `double` is None."
+
+
+def test_rounded_numbers_are_told_to_be_rounded(exercise):
+    exercise.third = lambda: np.array([1 / 3, 2 / 3])
+
+    def why(answer):
+        student = Student(Answers({"third": answer}), exercise)
+        return verdict(lambda s: s.same("third"), student)[1].why
+
+    assert "rounded to 2 decimals" in why(lambda: [0.33, 0.67])
+    assert "rounded to 4 decimals" in why(lambda: exercise.third().round(4))
+    assert "rounded" not in why(lambda: [0.33, 0.66])
+
+
+def test_of_several_answers_the_one_that_is_still_open_is_named(exercise):
+    exercise.triple = lambda x: 3 * x
+
+    def both(student):
+        student.same("double", X)
+        student.same("triple", X)
+
+    right = {"double": lambda x: 2 * x}
+    for stub in (..., lambda x: ...):
+        student = Student(Answers(right | {"triple": stub}), exercise)
+        status, finding = verdict(both, student)
+        assert status == "unsolved"
+        assert finding.why == "`triple` is still open: this question asks for it too."
+    student = Student(Answers({"double": ..., "triple": ...}), exercise)
+    assert verdict(both, student) == ("unsolved", None)
 
 
 def test_a_learner_who_rebinds_a_name_of_the_check_does_not_break_it(exercise):
     exercise.X = X
     spoiled = {"X": "ex", "double": lambda x: 2 * x}
     assert run_cell(CELL, **spoiled).status == "solved"
+    counts = CELL.replace("X)", "X)\n    student.expect(len(X) == 2, 'two')")
+    assert counts != CELL
+    assert run_cell(counts, len=3, **spoiled).status == "solved"
+
+
+def test_a_learner_who_rebinds_a_builtin_does_not_break_a_check(exercise):
+    cell = CELL.replace(
+        '("double", X)', '("double", np.array([len("ab"), sum([1, 2])]))'
+    )
+    exercise.np = np
+    names = {"len": 3, "sum": 0.0, "double": lambda x: 2 * x}
+    assert run_cell(cell, **names).status == "solved"
 
 
 def test_what_the_learner_makes_of_floating_point_faults_does_not_matter(exercise):
@@ -357,6 +432,9 @@ def test_a_number_of_ones_own_follows_the_id(personal):
     status, finding = asked(1, student_id="ana")
     assert (status, finding.misconception) == ("wrong", "")
     assert finding.asked == "mine for n=3, of student_id 'ana'"
+    changed = "If you have changed `student_id`, run the cells below it again"
+    assert changed in finding.why
+    assert changed not in asked(4)[1].why
     assert finding.found == "1"
     _, finding = asked(3, student_id="ana")
     assert (finding.misconception, finding.why) == ("one forgotten", "Add 1.")

@@ -83,6 +83,13 @@ def boolean_mask_added(scores):
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
+def test_feedback_leaves_the_thread_of_a_story_to_the_page():
+    for known in zoo_mistakes(answers_02.TRIAL.references, "masked_weights"):
+        assert "thread" not in known.explanation
+        assert known.explanation.startswith(ZOO[known.bug].tell_tale)
+        assert len(known.explanation) > len(ZOO[known.bug].tell_tale) + 50
+
+
 def test_a_bug_that_only_the_zoo_knows_is_named_and_linked():
     result = answers_02.TRIAL.judged("2.2", masked_weights=boolean_mask_added)
     bug = ZOO["boolean_mask_added"]

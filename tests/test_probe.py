@@ -754,8 +754,19 @@ def test_the_picture_marks_each_leak_and_says_which():
         (lambda: causality_probe(lambda x: x, random_input(), mask=np.ones((2, 2), bool)), ValueError, "mask: "),
         (lambda: causality_probe(lambda x: x, np.array([[np.nan]])), ValueError, "x: expected finite numbers"),
         (lambda: causality_probe(lambda x: x, random_input(), seeds=()), ValueError, "seeds: expected at least one"),
-        (lambda: causality_probe(lambda x: x, random_input(), scales=[]), ValueError, "scales and seeds"),
-        (lambda: causality_probe(lambda x: x, random_input(), scales=[1, 0]), ValueError, "scales above 0"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=[]), ValueError, "scales: expected finite"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=[1, 0]), ValueError, "scales: .* above 0"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=2.0), ValueError, "scales: expected"),
+        (lambda: causality_probe(lambda x: x, random_input(), scales=[1, np.nan]), ValueError, "scales: expected"),
+        (lambda: causality_probe(lambda x: x, random_input(), seeds=3), TypeError, "seeds: expected"),
+        (lambda: causality_probe(lambda x: x, random_input(), tolerance=np.nan), ValueError, "tolerance: expected"),
+        (lambda: prefix_probe(lambda x: x, random_input(), tolerance=1), ValueError, "tolerance: expected"),
+        (lambda: causality_probe(lambda x: x, random_input(), module="net"), TypeError, "module: expected"),
+        (lambda: causality_probe(None, random_input()), TypeError, "f: expected a function of x, got NoneType"),
+        (lambda: causality_probe(lambda x: 1j * x, random_input()), TypeError, "f: .* got complex128"),
+        (lambda: causality_probe(lambda x: x * 1j, torch.ones(2, 2)), TypeError, "f: .* got torch.complex64"),
+        (lambda: causality_probe(lambda x: x, np.arange(4), vocabulary=3), ValueError, "vocabulary: .* at least 4"),
+        (lambda: causality_probe(lambda x: x, np.arange(4), vocabulary=4.5), TypeError, "vocabulary: .* an integer"),
         (lambda: prefix_probe(lambda x: x[:2], random_input()), ValueError, "has the 5 tokens of x on axis 0"),
     ],
 )  # fmt: skip
@@ -766,3 +777,63 @@ def test_errors_say_what_is_expected(call, error, words):
 
 def test_a_vocabulary_can_be_given():
     assert causality_probe(lambda x: x, np.zeros(3, int), vocabulary=9).causal
+
+
+def test_negative_ids_of_other_tokens_stay_as_they_are():
+    """Data sets mark what does not count by −1 or −100: a change of token j must not touch it."""
+    assert causality_probe(lambda x: x.cumsum(0), np.array([-100, 3, 9, -1, 1])).causal
+
+
+def test_a_leak_through_equal_ids_is_found_in_a_large_vocabulary():
+    def knows_whether_it_comes_again(x):
+        again = np.triu(x[:, None] == x, 1).any(axis=1)
+        return x / 50_000 + again
+
+    ids = np.random.default_rng(0).integers(50_000, size=8)
+    assert not causality_probe(knows_whether_it_comes_again, ids).causal
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e-30, 3e12])
+def test_equal_tokens_are_moved_by_more_than_rounding(value):
+    x = np.full((6, 3), value, dtype=np.float32)
+    assert causality_probe(lambda x: x + x[::-1], x).leaks
+    assert causality_probe(lambda x: x.cumsum(axis=0), x).causal
+
+
+@pytest.mark.parametrize("fill", [-1e9, np.finfo(np.float32).min])
+def test_a_leak_is_found_beside_fill_values(fill):
+    def masked_logits(x):
+        logits = x + 0.01 * x.mean(axis=0)
+        logits[:, 0] = fill  # an id that is never to be written
+        return logits
+
+    x = random_input().astype(np.float32)
+    assert causality_probe(masked_logits, x).leaks
+    assert prefix_probe(masked_logits, x).leaks
+
+
+def test_whole_numbers_have_no_tolerance():
+    """In bfloat16 a change from id 500 to 501 would pass for rounding."""
+
+    def chosen_ids(x):
+        return 500 + (x + x.mean(dim=0)).argmax(dim=-1)
+
+    x = torch.tensor(random_input(), dtype=torch.bfloat16)
+    assert causality_probe(chosen_ids, x).leaks
+
+
+def test_a_function_that_ignores_its_input_is_told_so():
+    found = causality_probe(np.zeros_like, random_input())
+    assert found.causal
+    assert "does the function use x?" in str(found)
+
+
+def test_no_mask_allows_all():
+    found = causality_probe(lambda x: x + x.mean(axis=0), random_input(), mask=None)
+    assert found.causal
+    assert found.allowed.all()
+
+
+def test_rounding_of_a_constant_output_is_no_difference():
+    """A constant is no fill value: what its rounding is compared with must not become 0."""
+    assert prefix_probe(lambda x: 1 + 0 * x + 1e-15 * len(x), random_input()).causal

@@ -125,6 +125,21 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_count(
     assert line.startswith(f"{tmp_path / name} skipped: {reason}")
 
 
+def test_a_notebook_saved_with_a_byte_order_mark_is_read(tmp_path):
+    path = notebook(tmp_path / "n (1).ipynb", ("1.1", "solved"))
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read(path) == {"1.1": "solved"}
+
+
+def test_the_page_may_go_to_a_folder_that_is_there(tmp_path, capsys):
+    source = str(notebook(tmp_path / "n.ipynb", ("1.1", "solved")))
+    assert main(["progress", source, "--out", str(tmp_path)]) == 0
+    assert read(tmp_path / PAGE) == {"1.1": "solved"}
+    nowhere = tmp_path / "none" / PAGE
+    assert main(["progress", source, "--out", str(nowhere)]) == 2
+    assert f"there is no folder {nowhere.parent}" in capsys.readouterr().out
+
+
 def test_a_folder_with_the_name_of_a_notebook_is_skipped(tmp_path):
     (tmp_path / "folder.ipynb").mkdir()
     [line] = gather([tmp_path]).skipped

@@ -79,7 +79,16 @@ CUT = {
 }
 every_cut = pytest.mark.parametrize("name", CUT)
 # One block, exactly two tiles, odd lengths with a few and with many more keys, one query.
-LENGTHS = [(1, 1), (20, 20), (128, 128), (203, 203), (130, 300), (64, 257), (1, 300)]
+LENGTHS = [
+    (1, 1),
+    (20, 20),
+    (128, 128),
+    (203, 203),
+    (130, 300),
+    (64, 257),
+    (1, 300),
+    (64, 95),
+]
 LETTERS = {Strided: "S", Diagonals: "D", Tiles: "T"}
 
 
@@ -135,7 +144,7 @@ def test_any_expression_is_computed(mask, n_k, short):
     """Small blocks and tiles, so that short sequences are cut in every way (tables of `masks` end at 40)."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "BLOCK": 2, "END_BLOCK": 3, "TILE": 4, "SHORTEST_BAND": 2, "MOST_DIAGONALS": 3,
+            "BLOCK": 2, "END_BLOCK": 3, "ALIGNED": 3, "TILE": 4, "SHORTEST_BAND": 2, "MOST_DIAGONALS": 3,
             "SCORES_AT_ONCE": {"cpu": 64, "cuda": 64},
         }.items():  # fmt: skip
             patch.setattr(pieces, name, value)

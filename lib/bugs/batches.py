@@ -1,7 +1,8 @@
 """Several texts at once.
 
-Texts of different lengths are padded, packed and stacked. The masks that keep them apart have more axes,
-and more ways to go wrong. The probe sees these too, once it is told which influence is allowed.
+Texts of different lengths are padded (filled up to one length with filler), packed (put one after another into
+one row) and stacked. The masks that keep them apart have more axes, and more ways to go wrong. The probe sees
+these too, once it is told which influence is allowed.
 """
 
 import numpy as np

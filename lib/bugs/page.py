@@ -62,8 +62,8 @@ So a good picture has no crosses and no rings. In the one above, every query rea
 
 Above the picture stands the code. In it `attention(q, k, v, mask)` and `softmax` are the package's, and correct; \
 `scores(q, k)` are the dot products over $\\sqrt{{d}}$; `causal`, `window`, `padding` and their like are masks in \
-which True means *may attend*. The setting, in italics, says what the function is given. Below the picture you can \
-unfold how it should be.
+which True means *may attend*. The other helpers, such as `best` and `extend`, are in `lib/bugs/settings.py`. The \
+setting, in italics, says what the function is given. Below the picture you can unfold how it should be.
 
 The verdict says what the probe found, in these words:
 
@@ -74,11 +74,13 @@ The verdict says what the probe found, in these words:
 You need not know which bug you have. These six tests catch all that are shown here.
 
 1. **Change a later token.** No earlier output may move. Test a layer, then the whole model, in train and in eval mode.
+   Then change the very token that an output is to predict: that output may not move either.
 2. **Cut the text.** The outputs of a prefix are the prefix of the outputs. With a cache: read in pieces, and compare.
 3. **Give all tokens the same value.** Every output must be that value, or its weights do not sum to one.
 4. **Count the keys** of a row in the middle of a small mask. Draw it, and look at the first row and at the last.
 5. **Be loud.** Try scores of some thousands, the dtype that you will use, and a text that is nothing but padding.
-6. **Change another text** of the batch. Nothing may move here.
+6. **Change what is none of its business**: the filler, another text of the batch or of the row, another continuation of
+   the same prompt. Nothing may move here.
 
 The first two are in the package. They take any function of one array, or a module:
 

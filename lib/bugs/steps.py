@@ -1,7 +1,7 @@
 """In training and in use.
 
-In training the whole text is there at once. In use it comes step by step, with a cache. The mask must mean
-the same in both, and it is written twice.
+In training the whole text is there at once. In use it comes step by step, and the keys and values of earlier
+tokens wait in a *cache*. The mask must mean the same in both, and it is written twice.
 """
 
 import numpy as np
@@ -69,7 +69,6 @@ def no_mask_with_a_cache(q, k, v, cache):
     tell_tale="The second continuation moves with the first. The same call twice gives two results.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 6",
-    thread="https://github.com/huggingface/transformers/issues/37078",
 )
 def cache_shared_by_branches(q, k, v, cache):
     """One prompt is to be continued twice. The cache is extended in place, by `+=` or by a method that changes

@@ -19,13 +19,24 @@ ADVICE = {
     "could not be broadcast": "\nNumPy lines shapes up from the right. `x[:, None]` makes a column of a vector.",
     "mismatch in its core dimension": "\nIn `a @ b`, the last axis of a and the first of b must be equally long. Is a "
     "`.T` missing?",
+    "not aligned": "\nIn `np.dot(a, b)`, the last axis of a and the first of b must be equally long. Is the "
+    "order right?",
+    "truth value of an array": "\n`if`, `not`, `and`, `or` ask about one value. For an array write `~`, "
+    "`&`, `|` or `np.where`.",
+    "invalid combination of arguments": "\nThe check gives NumPy arrays; `torch.from_numpy(x)` makes a tensor of one.",
     "is not defined": "\nRun the cells above this one first; or is it a typing error?",
-    "positional argument": "\nThe check calls it as the first line of the task has it: keep the parameters.",
 }
+PARAMETERS = (
+    "\nThe check calls it as the first line of the task has it: keep the parameters."
+)
 
 
 class Unsolved(Exception):
-    """The learner has not answered yet: the stub is still there."""
+    """The learner has not answered yet: the stub `name` is still there."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.name = name
 
 
 class Wrong(Exception):
@@ -140,23 +151,34 @@ def _modules_entered():
         sys.setprofile(before)
 
 
+class _Stub(Exception):
+    """An answer holds, or gives back, the `...` of the stub."""
+
+
 @contextmanager
 def _faults_in_words(name: str, answer: object):
-    """Turn whatever the learner's code raises into a sentence, except the user's own interrupt."""
+    """Turn whatever the learner's code raises into a sentence, an interrupt of it included."""
     try:
         yield
-    except (KeyboardInterrupt, Unsolved, Wrong):
+    except Wrong:
         raise
+    except _Stub:
+        raise Unsolved(name) from None
+    except KeyboardInterrupt:
+        raise Wrong(
+            f"`{name}` was interrupted before it had a result. If that was you: is there a loop that never ends?"
+        ) from None
     except SystemExit:
         raise Wrong(
             f"`{name}` calls sys.exit. Remove that call: a function gives its result by `return`."
         ) from None
     except BaseException as error:
         text = traceback.format_exception_only(error)[-1].strip()
+        line = _line_of(answer, error)
         advice = next((a for part, a in ADVICE.items() if part in text), "")
-        raise Wrong(
-            f"`{name}` stopped with {text}{_line_of(answer, error)}{advice}"
-        ) from None
+        if "positional argument" in text and not line:  # the call itself failed
+            advice = PARAMETERS
+        raise Wrong(f"`{name}` stopped with {text}{line}{advice}") from None
 
 
 def _line_of(answer: object, error: BaseException) -> str:
@@ -171,12 +193,15 @@ def _line_of(answer: object, error: BaseException) -> str:
 
 
 def _as_numbers(answer: object, who: str) -> np.ndarray:
-    """The answer as an array of booleans, integers or floats; Unsolved for `...`, Wrong in words for anything else."""
+    """The answer as an array of booleans, integers or floats; _Stub for `...`, Wrong in words for anything else."""
     if answer is ...:
-        raise Unsolved
+        raise _Stub
     if answer is None:
+        advice = " A function gives its result by `return`: is that line missing?"
+        raise Wrong(f"{who} None.{advice if who.endswith('returned') else ''}")
+    if isinstance(answer, np.ma.MaskedArray):
         raise Wrong(
-            f"{who} None. A function gives its result by `return`: is that line missing?"
+            f"{who} a masked array of NumPy. Say what stands at its hidden places, with `.filled(…)`."
         )
     if is_tensor(answer):  # its numbers, wherever it lies and whether it is trained
         answer = answer.detach().cpu()

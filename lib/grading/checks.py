@@ -11,6 +11,7 @@ reference answers and the known mistakes that `python -m lib exercises` generate
 so it needs neither the notebook's file name nor a network. CONTRIBUTING.md says how to add one.
 """
 
+import builtins
 import traceback
 from collections.abc import Callable
 from types import FunctionType, ModuleType
@@ -99,9 +100,9 @@ def _where(chapter: str, section: str) -> tuple[str, str]:
 def _with_trusted_names(function: CheckFunction, exercise: ModuleType) -> CheckFunction:
     """The check function with the course's meaning of the names it uses.
 
-    A learner may have bound `np` or `softmax` to something else; the check must not stumble over that.
+    A learner may have bound `np`, `softmax` or `len` to something else; the check must not stumble over that.
     """
-    names = {**function.__globals__, **vars(exercise)}
+    names = {**function.__globals__, **vars(builtins), **vars(exercise)}
     return FunctionType(function.__code__, names, function.__name__)
 
 

@@ -144,7 +144,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 def read(path: Path) -> dict[str, str]:
     """Question → status, as a notebook or an earlier page tells; Unreadable with the reason when it tells nothing."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise Unreadable(error.strerror or "it cannot be read") from None
     except UnicodeDecodeError:
@@ -186,7 +186,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         default=Path(PAGE),
-        help=f"the page to write (without this option, {PAGE})",
+        help=f"the page to write, or the folder for it (without this option, {PAGE})",
     )
 
 
@@ -197,6 +197,10 @@ def main(arguments: argparse.Namespace) -> int:
     if missing := [path for path in paths if not path.exists()]:
         print(f"{missing[0]} does not exist; name a notebook or a folder of notebooks")
         return 2
+    out = arguments.out / PAGE if arguments.out.is_dir() else arguments.out
+    if not out.parent.is_dir():
+        print(f"--out: there is no folder {out.parent}; make it first, or name another")
+        return 2
     progress = gather(paths)
     for line in progress.skipped:
         print(line)
@@ -206,7 +210,6 @@ def main(arguments: argparse.Namespace) -> int:
         )
         return 1
     print(progress)
-    page = progress_page.page(progress, arguments.out.parent)
-    arguments.out.write_text(page, encoding="utf-8")
-    print(f"{arguments.out} written: open it in a browser.")
+    out.write_text(progress_page.page(progress, out.parent), encoding="utf-8")
+    print(f"{out} written: open it in a browser.")
     return 0

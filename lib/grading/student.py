@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from types import ModuleType
 
 import numpy as np
@@ -12,7 +13,10 @@ from lib.grading.known import Mistake, mistakes_of
 
 # Two float64 computations of one formula agree far better than this; a mistake does not.
 RELATIVE, ABSOLUTE = 1e-7, 1e-9
-NOT_A_NUMBER = "It holds NaN, which is not a number: look for 0/0, inf − inf or the logarithm of a negative number."
+NOT_A_NUMBER = (
+    "It holds NaN, which is not a number: look for 0/0, 0 · inf, inf − inf or the logarithm of a "
+    "negative number."
+)
 ANOTHER_NUMBER = "It is another number. Write it as a formula of your own numbers; the hints say how."
 
 
@@ -36,6 +40,11 @@ class Student:
     def id(self) -> str:
         """The learner's `student_id`, which chooses the numbers of a personal task; empty for the course's own."""
         return self._answers.text("student_id", default="")
+
+    @property
+    def used(self) -> set[str]:
+        """The names of the learner's answers that the check has looked at."""
+        return set(self._answers.used)
 
     def call(self, name: str, *arguments) -> np.ndarray:
         """Result of the learner's function `name`, as float64; the arguments are copied."""
@@ -118,6 +127,8 @@ class Student:
                 break
         else:
             why = NOT_A_NUMBER if np.isnan(found) else ANOTHER_NUMBER
+            if self.id:
+                why += " If you have changed `student_id`, run the cells below it again first."
             named = ""
         raise Wrong(why, asked=asked, found=f"{found:.4g}", misconception=named)
 
@@ -126,7 +137,8 @@ class Student:
     ) -> Mistake | None:
         """The known mistake that gives this result; with `by_type` it must be of the same type as well.
 
-        Where several do, the first that explains the other answers too: those to all that this check asks.
+        It must also explain the answers that came before, which were right: `-1e30` for −∞ may agree once with a
+        score of 0, and is another mistake. Of several, it is the first that explains all that this check asks.
         """
         candidates = [
             known
@@ -141,15 +153,15 @@ class Student:
                 for bug in zoo_mistakes(self._exercise, name)
                 if _explains(bug, arguments, result, by_type=False)
             ]
-        if len(candidates) < 2 or self._check is None:
-            return candidates[0] if candidates else None
+        if not candidates or self._check is None:
+            return next(iter(candidates), None)
         others = list(self._answers_to(name, asked_by(self._check, self, name)))
-        fitting = (
-            known
-            for known in candidates
-            if all(_explains(known, *other, by_type=False) for other in others)
-        )
-        return next(fitting, candidates[0])
+        before = takewhile(lambda other: not _same(other[0], arguments), others)
+        for shown in (others, list(before)):
+            for known in candidates:
+                if all(_explains(known, *other, by_type=False) for other in shown):
+                    return known
+        return None
 
     def _answers_to(
         self, name: str, inputs: list[tuple]
@@ -222,6 +234,11 @@ def _explains(
     return agree(result, mistaken) and (same_type or not by_type)
 
 
+def _same(one: tuple, other: tuple) -> bool:
+    """Two tuples of arguments are equal, part by part."""
+    return all(map(np.array_equal, one, other))
+
+
 def agree(one: np.ndarray, other: np.ndarray) -> bool:
     """Two arrays have one shape and one content up to rounding; NaN agrees with NaN and inf with inf."""
     one, other = np.asarray(one), np.asarray(other)
@@ -251,6 +268,9 @@ def _difference(wanted: np.ndarray, found: np.ndarray) -> str:
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     if np.isnan(found).any() and not np.isnan(wanted).any():
         return NOT_A_NUMBER
+    for decimals in range(2, 7):
+        if np.array_equal(found, wanted.round(decimals), equal_nan=True):
+            return f"Your numbers are rounded to {decimals} decimals. Give them as they were computed."
     both_nan = np.isnan(wanted) & np.isnan(found)
     with np.errstate(all="ignore"):
         apart = np.where((wanted == found) | both_nan, 0, np.abs(wanted - found))

@@ -1,5 +1,6 @@
 """The bugs of the zoo as wrong answers to questions."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
@@ -16,8 +17,13 @@ def zoo_mistakes(exercise: ModuleType, answer: str) -> Iterator[Mistake]:
     """Every bug of causal attention as a mistake about `answer`; none where attention does not answer it."""
     for adapter in adapters_of(exercise, answer):
         for bug in bugs_of_causal_attention():
-            why = f"{bug.tell_tale} {bug.story}"
+            why = f"{bug.tell_tale} {_without_thread(bug.story)}"
             yield Mistake(answer, bug.title, why, adapter.make(bug.function), bug.slug)
+
+
+def _without_thread(story: str) -> str:
+    """The story without the sentence on its thread, whose link stands on the page of the zoo alone."""
+    return re.sub(r" In the thread[^.]*\.", "", story)
 
 
 @cache

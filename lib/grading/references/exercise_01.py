@@ -112,6 +112,24 @@ def reversed_weights(weights, values):
     return weights[::-1] @ values
 
 
+@mistake(
+    "weighted_sum",
+    "only the last part",
+    "This is the part of the last key alone. In a loop, add each part to the sum so far: `total = total + part`.",
+)
+def only_the_last_part(weights, values):
+    return weights[-1] * values[-1]
+
+
+@mistake(
+    "weighted_sum",
+    "softmax taken again",
+    "You took the softmax of the weights. They are weights already: softmax made them of scores. Use them as they are.",
+)
+def softmax_taken_again(weights, values):
+    return softmax(weights) @ values
+
+
 def shares(weights, values):
     """Which part of each coordinate of the output came from which key.
 
@@ -205,6 +223,26 @@ def signs_dropped(weights, values):
 @mistake("shares", "percent", "These are percentages. Give shares as parts of 1.")
 def percent(weights, values):
     return 100 * divided_by_zero.function(weights, values)
+
+
+@mistake(
+    "shares",
+    "upside down",
+    "You divided the whole by the part. A share is the part divided by the whole.",
+)
+def upside_down(weights, values):
+    return weights @ values / (weights[:, None] * values)
+
+
+@mistake(
+    "shares",
+    "divided by the sum of everything",
+    "You divided by the sum of all parts, so all shares together are 1. Each coordinate is a whole of its own: its "
+    "column must add up to 1.",
+)
+def divided_by_everything(weights, values):
+    parts = weights[:, None] * values
+    return parts / parts.sum()
 
 
 def query_weights(i, q, k):
@@ -604,6 +642,29 @@ def diagonal_blocked(q, k, v):
 )
 def scores_not_scaled(q, k, v):
     return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), scale=False)
+
+
+@mistake(
+    "fixed_attention",
+    "sums of rows laid along the columns",
+    "`sum(axis=1)` is a vector with one sum for each row, and NumPy lays it along the columns. With `keepdims=True` it "
+    "stays a column, and each row is divided by its own sum.",
+)
+def sums_along_the_columns(q, k, v):
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    exponentials = np.tril(np.exp(scores))
+    return exponentials / exponentials.sum(axis=1) @ v
+
+
+@mistake(
+    "fixed_attention",
+    "divided by one sum for all rows",
+    "You divided by the sum of the whole matrix. Each query has its own weights: every row must sum to 1.",
+)
+def one_sum_for_all_rows(q, k, v):
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    exponentials = np.tril(np.exp(scores - scores.max(axis=1, keepdims=True)))
+    return exponentials / exponentials.sum() @ v
 
 
 def weights_of(student_id):

@@ -125,6 +125,16 @@ def block_mask(n):
 
 @mistake(
     "causal_mask",
+    "one position too far",
+    "Every query may read one key of the future, the next one. The causal mask is j ≤ i.",
+    bug="looks_one_ahead",
+)
+def one_key_ahead(n):
+    return np.tri(n, k=1, dtype=bool)
+
+
+@mistake(
+    "causal_mask",
     "everything allowed",
     "Every query may read every key: nothing is masked.",
     bug="mask_thrown_away",
@@ -327,6 +337,37 @@ def multiplied_by_the_additive_mask(scores):
     return softmax(future_filled(np.zeros_like(scores), -np.inf))
 
 
+@mistake(
+    "masked_weights",
+    "some other large number for −∞",
+    "You fill in, or add, a large negative number. Here the allowed score is more negative still, so the hidden key "
+    "gets all the weight. Only −∞ is below every score.",
+    bug="large_negative_number",
+)
+def some_large_number(scores):
+    return softmax(future_filled(scores, -1e30))
+
+
+@mistake(
+    "masked_weights",
+    "sums of rows laid along the columns",
+    "`sum(axis=1)` is a vector with one sum for each row, and NumPy lays it along the columns. With `keepdims=True` it "
+    "stays a column, and each row is divided by its own sum.",
+)
+def sums_along_the_columns(scores):
+    exponentials = np.exp(future_filled(scores, -np.inf))
+    return exponentials / exponentials.sum(axis=1)
+
+
+@mistake(
+    "masked_weights",
+    "no exponential",
+    "You divided the scores by their sum. Softmax takes the exponential of each score first.",
+)
+def no_exponential(scores):
+    return np.tril(scores) / np.tril(scores).sum(axis=1, keepdims=True)
+
+
 def leak(scores):
     """The weight on the future, row by row, when the scores are multiplied by the mask.
 
@@ -481,6 +522,15 @@ def future_scores_in_the_denominator(scores):
     return future / (np.exp(scores).sum(axis=1) + future)
 
 
+@mistake(
+    "leak",
+    "own key counted as future",
+    "You added up the diagonal too: the query's own key is no future. `np.triu(weights, 1)` begins above the diagonal.",
+)
+def own_key_counted(scores):
+    return np.triu(softmax(np.tril(scores))).sum(axis=1)
+
+
 def own_leak(student_id):
     score, future = row_of(student_id)
     return future / (np.exp(score) + future)
@@ -632,6 +682,15 @@ def cache_hidden(n_q, n_k):
 )
 def all_allowed(n_q, n_k):
     return np.ones((n_q, n_k), dtype=bool)
+
+
+@mistake(
+    "chunk_mask",
+    "shift in the wrong direction",
+    "You moved the triangle to the left, so most queries read nothing. All may read the earlier keys: move it right.",
+)
+def shifted_left(n_q, n_k):
+    return np.tri(n_q, n_k, n_q - n_k, dtype=bool)
 
 
 def to_sdpa(blocked):
@@ -807,6 +866,16 @@ def additive_sign(blocked):
 )
 def additive_double(blocked):
     return np.where(blocked, -np.inf, 0.0)
+
+
+@mistake(
+    "to_additive",
+    "left as booleans",
+    "These are still booleans. If you began with `np.zeros_like(blocked)`: that makes booleans too, and −∞ put there "
+    "becomes True. Begin with `dtype=np.float32`.",
+)
+def additive_booleans(blocked):
+    return blocked
 
 
 def attention_of_004(query, key, value, blocked):
