@@ -156,12 +156,13 @@ def test_the_back_end_flex_equals_the_dense_one(name):
 
 
 @needs_compiler
-def test_the_back_end_flex_shares_keys_between_heads():
+def test_the_back_end_flex_shares_keys_between_heads_and_scales():
     torch.compiler.reset()
+    mask, options = causal & window(5), {"enable_gqa": True, "scale": 0.7}
     q, k, v = (torch.randn(heads, 20, 16, requires_grad=True) for heads in (4, 2, 2))
     with torch.no_grad():  # what the error for gradients advises
-        found = attention(q, k, v, causal & window(5), backend="flex", enable_gqa=True)
-    wanted = attention(q, k, v, causal & window(5), backend="dense", enable_gqa=True)
+        found = attention(q, k, v, mask, backend="flex", **options)
+    wanted = attention(q, k, v, mask, backend="dense", **options)
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
 

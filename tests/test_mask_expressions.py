@@ -448,3 +448,20 @@ def test_masks_of_batches_of_other_sizes_do_not_combine():
 )
 def test_a_composition_has_the_batch_of_its_parts(mask, batch):
     assert mask.batch == batch
+
+
+def test_a_composition_begins_where_its_array_of_the_last_rows_does():
+    last = explicit(np.tri(2, 5, 3, dtype=bool))
+    for mask, starts in (
+        (last, 3),
+        (causal & last, 3),
+        (last | causal, 3),
+        (~last, 3),
+        (last.shift(1), 2),
+        (coarse(last, 2), 6),
+    ):
+        with pytest.raises(ValueError, match=rf"here mask\.shift\({starts}\)"):
+            mask(0, 0, 0, 0)
+        assert mask.shift(starts)(0, 0, 0, 0) == mask.read(
+            np.array(starts), np.array(0)
+        )

@@ -420,6 +420,19 @@ def test_a_tall_array_is_a_mask_of_more_queries_than_keys():
     np.testing.assert_array_equal(explicit(tall).dense(4, 2), tall)
 
 
+def test_allowed_gives_a_tensor_of_its_own():
+    i, j = torch.arange(3)[:, None], torch.arange(3)
+    allowed = prefix(1).allowed(i, j)
+    allowed[0] = False
+    assert allowed.tolist() == [[False] * 3] + [[True, False, False]] * 2
+
+
+@pytest.mark.parametrize(("i", "j"), [(5, 0), (0, 5)])
+def test_ids_are_wanted_for_the_query_and_for_the_key(i, j):
+    with pytest.raises(ValueError, match="document: its table has 3 positions"):
+        document([0, 0, 1]).allowed(i, j)
+
+
 def test_dense_gives_an_array_of_its_own():
     first = full.dense(3)
     first[:] = False

@@ -16,7 +16,7 @@ from torch.nn.attention import flex_attention as flex
 from lib import numpy_attention, torch_attention
 from lib.masks import causal, document, offsets, prefix, window
 from lib.numpy_attention import softmax
-from lib.probe import causality_probe, prefix_probe
+from lib.probe import PrefixDifference, causality_probe, prefix_probe
 
 N, D = 5, 4
 
@@ -659,6 +659,24 @@ def test_everything_is_left_as_it_was(probe, fails, wrapped):
     assert torch.equal(x, x_before)
     assert x.requires_grad
     assert x.grad is None
+
+
+def test_what_cannot_be_repeated_is_not_called_causal():
+    nothing = np.zeros((2, 2))
+    assert PrefixDifference(nothing, repeatable=True).causal
+    assert not PrefixDifference(nothing, repeatable=False).causal
+
+
+@pytest.mark.parametrize("probe", [causality_probe, prefix_probe])
+def test_a_buffer_that_a_call_registers_is_gone_again(probe):
+    class Lazy(nn.Module):
+        def forward(self, x):
+            self.register_buffer("kept", x.detach())
+            return x
+
+    module = Lazy()
+    probe(module, torch.tensor(random_input()))
+    assert dict(module.named_buffers()) == {}
 
 
 def test_a_function_that_writes_into_its_input_does_not_reach_the_callers():
