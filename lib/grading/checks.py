@@ -100,19 +100,19 @@ def _where(chapter: str, section: str) -> tuple[str, str]:
 def _with_trusted_names(function: CheckFunction, exercise: ModuleType) -> CheckFunction:
     """The check function with the course's meaning of the names it uses.
 
-    A learner may have bound `np`, `softmax` or `len` to something else; the check must not stumble over that.
+    A learner may have bound `np`, `softmax` or `sum` to something else; the check must not stumble over that.
     """
     names = {**function.__globals__, **vars(builtins), **vars(exercise)}
     return FunctionType(function.__code__, names, function.__name__)
 
 
 def verdict(function: CheckFunction, student: Student) -> tuple[str, Finding | None]:
-    """Status and finding of a check function; only the user's own interrupt passes through."""
+    """Status and finding of a check function; an interrupt passes through unless it meets the learner's code."""
     try:
         with np.errstate(all="ignore"):  # whatever the learner has set
             function(student)
-    except Unsolved:
-        return "unsolved", None
+    except Unsolved as unsolved:
+        return "unsolved", _still_open(unsolved, student)
     except Wrong as wrong:
         return "wrong", wrong.finding
     except Exception as error:
@@ -120,6 +120,13 @@ def verdict(function: CheckFunction, student: Student) -> tuple[str, Finding | N
             f"Please report this: {traceback.format_exception_only(error)[-1].strip()}"
         )
     return "solved", None
+
+
+def _still_open(unsolved: Unsolved, student: Student) -> Finding | None:
+    """Which of several answers is still the stub, once another one is there."""
+    if not student.used - {unsolved.name}:
+        return None
+    return Finding(f"`{unsolved.name}` is still open: this question asks for it too.")
 
 
 def progress(exercise: ModuleType) -> tuple[int, int]:
