@@ -19,7 +19,7 @@ help:
 	@echo "make test-all   the same, then plant faults in lib, each of which a test must catch"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make colab      run each notebook alone with the versions that Colab has"
-	@echo "make bench      measure speed and memory against other libraries (half an hour, nothing else running)"
+	@echo "make bench      measure speed and memory against other libraries (a long run; nothing else should run)"
 	@echo "make clean      remove what was built; the environment stays in $(VENV)"
 
 book: $(INSTALLED)
