@@ -235,6 +235,8 @@ class Diagonals:
 
 
 Piece = Strided | Diagonals | Tiles
+# Pieces of one kind, of which each query has one at most.
+Layer = tuple[Strided, ...] | tuple[Diagonals, ...] | tuple[Tiles, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +246,7 @@ class Plan:
     `tile`: lengths must be padded to a multiple of this.
     """
 
-    layers: list[list[Piece]]
+    layers: list[Layer]
     n_q: int
     tile: int = 1
 
@@ -276,7 +278,7 @@ def plan(
         beside = _by_tiles(rest, *shape, batch_row, device, at_once)
         pairs_saved = TILE**2 * (_tiles_of(tiles) - _tiles_of(beside))
         if pairs_saved > sum(n_q * (BLOCK + high - low) for low, high in bands):
-            layers = [list(_band(*band, *shape, at_once)) for band in bands]
+            layers = [tuple(_band(*band, *shape, at_once)) for band in bands]
             return Plan([*layers, beside], n_q, TILE)
     return Plan([tiles], n_q, TILE)
 
@@ -289,29 +291,29 @@ def _between(low: int, high: int) -> Mask:
     return Mask(lambda i, j: (low <= i - j) & (i - j <= high))
 
 
-def _tiles_of(pieces: list[Tiles]) -> int:
+def _tiles_of(pieces: tuple[Tiles, ...]) -> int:
     return sum(piece.columns.numel() for piece in pieces)
 
 
-def _by_difference(found, n_q, n_k, shift, at_once) -> list[list[Piece]] | None:
+def _by_difference(found, n_q, n_k, shift, at_once) -> list[Layer] | None:
     """A layer for each long run of allowed differences, each progression, and what is left; None if too much is."""
     bands = [run for run in found if _is_band(run)]
     single = [s for run in found if run not in bands for s in range(run[0], run[1] + 1)]
-    layers = [list(_band(*band, n_q, n_k, shift, at_once)) for band in bands]
+    layers = [tuple(_band(*band, n_q, n_k, shift, at_once)) for band in bands]
     progressions = _progressions(single) if n_q == n_k else []
     for stride, first, last in progressions:
         single = [s for s in single if s not in range(first, last + 1, stride)]
         band = first // stride, last // stride
-        layers.append(list(_residues(stride, *band, n_q, at_once)))
+        layers.append(tuple(_residues(stride, *band, n_q, at_once)))
     if len(single) > MOST_DIAGONALS:
         return None
     if single:
         size = max(at_once // (16 * len(single)), 1024)
         layers.append(
-            [
+            tuple(
                 Diagonals(first, min(first + size, n_q), shift, tuple(single), n_k)
                 for first in range(0, n_q, size)
-            ]
+            )
         )
     return layers
 
@@ -380,7 +382,7 @@ def _residues(stride, low, high, n, at_once) -> Iterator[Strided]:
                 )  # fmt: skip
 
 
-def _by_tiles(mask, n_q, n_k, shift, batch_row, device, at_once) -> list[Tiles]:
+def _by_tiles(mask, n_q, n_k, shift, batch_row, device, at_once) -> tuple[Tiles, ...]:
     """Rows of tiles with equally many tiles that hold an allowed pair, together; in each, PARTIAL tiles first."""
     states = tile_map(mask, n_q, n_k, TILE).states
     states = (states if batch_row is None else states[batch_row]).copy()
@@ -406,7 +408,7 @@ def _by_tiles(mask, n_q, n_k, shift, batch_row, device, at_once) -> list[Tiles]:
                 torch.as_tensor(x.copy(), device=device) for x in numbers
             )
             pieces.append(Tiles(some, columns, patterns, asked))
-    return pieces
+    return tuple(pieces)
 
 
 def _patterns(

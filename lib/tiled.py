@@ -8,16 +8,16 @@ stored of each row, as FlashAttention does (Dao et al. 2022).
 The readable form of the same idea is `lib.numpy_attention.tiled_attention`.
 """
 
-import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from lib import batched, compiled
 from lib.masks import Mask
-from lib.pieces import Bias, Piece, Plan, plan
+from lib.pieces import Layer, Plan, plan
 
 
 def attend(
@@ -67,13 +67,9 @@ class OverPieces(torch.autograd.Function):
             _rows_like(q, 1, torch.finfo(q.dtype).min, cut),
             _rows_like(q, 1, 0, cut),
         )
-        for piece, bias, first, head, key_head in _work(cut, q, k):
-            scores = _scores(piece, bias, q[head], k[key_head], scale)
-            found = _softmax_mean(piece, scores, v[key_head])
-            if not first:
-                found = _merge([piece.queries(x[head]) for x in state], found)
-            for x, values in zip(state, found, strict=True):
-                piece.store(x[head], values)
+        for number, layer in enumerate(cut.layers):
+            loops = _loops(layer, q, v)
+            loops.forward(layer, q, k, v, state, scale, first=number == 0)
         ctx.save_for_backward(q, k, v, *state)
         ctx.cut, ctx.scale = cut, scale
         return state[0]
@@ -81,75 +77,23 @@ class OverPieces(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        q, k, v, output, largest, total = ctx.saved_tensors
+        q, k, v, *state = ctx.saved_tensors
         to_q = _rows_like(q, q.shape[-1], 0, ctx.cut)
         to_k, to_v = torch.zeros_like(k), torch.zeros_like(v)
         with _no_autocast(q):
-            for piece, bias, first, head, key_head in _work(ctx.cut, q, k):
-                scores = _scores(piece, bias, q[head], k[key_head], ctx.scale)
-                weights = scores.sub_(piece.queries(largest[head]).mT).exp2_()
-                # The weights are still to be divided by their total; what they multiply is divided instead.
-                g = piece.queries(gradient[head]) / _or_one(piece.queries(total[head]))
-                piece.add_mix(to_v[key_head], weights, g)
-                # ∂L/∂s_ij = α_ij (g_i · v_j − g_i · a_i)
-                slopes = piece.products(g, v[key_head])
-                slopes.sub_((g * piece.queries(output[head])).sum(-1)[:, None])
-                slopes.mul_(weights).mul_(ctx.scale)
-                step = piece.mix(slopes, k[key_head])
-                if not first:
-                    step += piece.queries(to_q[head])
-                piece.store(to_q[head], step)
-                piece.add_mix(to_k[key_head], slopes, piece.queries(q[head]))
+            for number, layer in enumerate(ctx.cut.layers):
+                loops = _loops(layer, q, v)
+                tensors = q, k, v, state, gradient.contiguous(), to_q, to_k, to_v
+                loops.backward(layer, *tensors, ctx.scale, first=number == 0)
         return to_q, to_k, to_v, None, None
+
+
+def _loops(layer: Layer, q: torch.Tensor, v: torch.Tensor) -> ModuleType:
+    """The compiled loops where they can compute the layer, else the batched products."""
+    return compiled if compiled.takes(layer, q, v) else batched
 
 
 def _rows_like(q: torch.Tensor, features: int, value: float, cut: Plan) -> torch.Tensor:
     """(heads, n_q, features): of `value`, or of anything if the first layer writes every row anyway."""
     shape = (*q.shape[:-1], features)
     return q.new_empty(shape) if cut.complete else q.new_full(shape, value)
-
-
-def _work(cut: Plan, q, k) -> Iterator[tuple[Piece, Bias, bool, int, int]]:
-    """Each piece with its bias, whether it is the first for its queries, and each head with that of its keys."""
-    group = len(q) // max(len(k), 1)
-    for number, layer in enumerate(cut.layers):
-        for piece in layer:
-            bias = piece.bias(q)
-            for head in range(len(q)):
-                yield piece, bias, number == 0, head, head // group
-
-
-def _scores(piece: Piece, bias: Bias, q: torch.Tensor, k: torch.Tensor, scale: float):
-    """Scores (R, c, m) as powers of two: e^s = 2^(s · log₂ e), and exp2 keeps its pace where exp underflows."""
-    queries = piece.queries(q) * (scale / math.log(2))
-    scores = piece.products(queries, k)
-    for keys, forbidden in bias:
-        scores[:, keys] += forbidden
-    return scores
-
-
-def _softmax_mean(piece: Piece, scores: torch.Tensor, v: torch.Tensor):
-    """Of the scores (R, c, m): the mean of the values (R, m, d_v), the largest, the sum (R, m, 1).
-
-    Overwrites the scores.
-    """
-    lowest = torch.finfo(scores.dtype).min  # for a row without a key
-    largest = scores.amax(1, keepdim=True).clamp_min_(lowest)
-    weights = scores.sub_(largest).exp2_()
-    total = weights.sum(1, keepdim=True).mT
-    return piece.mix(weights, v) / _or_one(total), largest.mT, total
-
-
-def _merge(one, other):
-    """The mean, the largest score and the sum over the keys of both (the online softmax)."""
-    (mean, largest, total), (other_mean, other_largest, other_total) = one, other
-    joint = torch.maximum(largest, other_largest)
-    total = total * (largest - joint).exp2()
-    other_total = other_total * (other_largest - joint).exp2()
-    sum_ = total + other_total
-    mean = (mean * total + other_mean * other_total) / _or_one(sum_)
-    return mean, joint, sum_
-
-
-def _or_one(total: torch.Tensor) -> torch.Tensor:
-    return total.masked_fill(total == 0, 1)

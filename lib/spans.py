@@ -1,0 +1,104 @@
+"""Pieces as `lib/kernel.c` wants them: blocks of at most 32 queries, and the spans of keys that each reads.
+
+Arrays of 64-bit numbers, a line for each block and for each span, whose columns are the fields of the C structures.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from lib import pieces
+from lib.pieces import Strided, Tiles
+
+QUERIES = 32  # as in kernel.c
+UNLIMITED = 2**40
+
+
+@dataclass(frozen=True, eq=False)
+class Spans:
+    """What the blocks of a layer read.
+
+    `blocks` (B, 4): first row, queries, number of the first span, number of the one after the last. `spans` (S, 5):
+    first row, keys, lowest and highest y − x that is allowed, and where the keys begin in `words`, or −1. Rows are
+    `step` apart.
+    """
+
+    blocks: np.ndarray
+    spans: np.ndarray
+    words: np.ndarray
+    step: int
+
+
+@lru_cache(maxsize=32)
+def spans_of(layer: tuple[Strided, ...] | tuple[Tiles, ...]) -> Spans:
+    """The spans of all pieces of a layer, which are of one kind and have one step between their rows."""
+    if isinstance(layer[0], Tiles):
+        words, parts = _of_tiles(layer)
+    else:
+        words, parts = np.zeros(0, np.uint32), _of_bands(layer)
+    blocks, spans, found = [], [], 0
+    for first, queries, keys in parts:
+        end = found + np.arange(1, len(keys) + 1) * keys.shape[1]
+        number = np.full_like(end, queries)
+        blocks.append(np.stack([first, number, end - keys.shape[1], end], axis=1))
+        spans.append(keys.reshape(-1, 5))
+        found += len(spans[-1])
+    blocks, spans = (np.ascontiguousarray(np.concatenate(x)) for x in (blocks, spans))
+    return Spans(blocks, spans, words, getattr(layer[0], "step", 1))
+
+
+# Of R blocks: their first rows (R,), the number of queries in each, and t spans for each (R, t, 5).
+Part = tuple[np.ndarray, int, np.ndarray]
+
+
+def _of_bands(layer: Iterable[Strided]) -> Iterator[Part]:
+    for piece in layer:
+        hops = np.arange(piece.blocks) * piece.hop
+        for part in range(0, piece.m, QUERIES):
+            queries = min(QUERIES, piece.m - part)
+            start = max(part - piece.high, 0)
+            stop = min(part + queries - piece.low, piece.c)
+            later = start - part
+            keys = np.empty((piece.blocks, 1, 5), np.int64)
+            keys[..., 0] = (piece.first_key + start * piece.step + hops)[:, None]
+            keys[..., 1:] = (
+                max(stop - start, 0),
+                piece.low + later,
+                piece.high + later,
+                -1,
+            )
+            yield piece.first_query + part * piece.step + hops, queries, keys
+
+
+def _of_tiles(layer: list[Tiles]) -> tuple[np.ndarray, Iterator[Part]]:
+    tile = pieces.TILE
+    n_parts = -(-tile // QUERIES)
+    patterns = layer[0].patterns.numpy()  # (number, keys, queries), the same for all
+    padded = np.zeros((len(patterns), tile, n_parts * QUERIES), bool)
+    padded[..., :tile] = patterns
+    words = np.packbits(padded, axis=-1, bitorder="little").view(np.uint32)
+    words = words.transpose(0, 2, 1)  # (number, part, keys)
+    used = words != 0
+    first = used.argmax(axis=-1)
+    stop = np.where(used.any(axis=-1), tile - used[..., ::-1].argmax(axis=-1), first)
+    table = np.arange(words.size).reshape(words.shape)[..., 0] + first
+
+    def parts():
+        for piece in layer:
+            rows, columns, pattern = (
+                x.numpy() for x in (piece.rows, piece.columns, piece.pattern)
+            )
+            asked = pattern.shape[1]
+            for part in range(n_parts):
+                keys = np.empty((*columns.shape, 5), np.int64)
+                keys[..., 0] = columns * tile
+                keys[..., 1:] = tile, -UNLIMITED, UNLIMITED, -1
+                keys[:, :asked, 0] += first[pattern, part]
+                keys[:, :asked, 1] = (stop - first)[pattern, part]
+                keys[:, :asked, 4] = table[pattern, part]
+                queries = min(QUERIES, tile - part * QUERIES)
+                yield rows * tile + part * QUERIES, queries, keys
+
+    return np.ascontiguousarray(words).ravel(), parts()
