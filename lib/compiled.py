@@ -1,4 +1,4 @@
-"""The loops of `lib/kernel.c`: compiled when they are first needed, and called for a layer of pieces.
+"""The loops of `lib/kernel.cpp`: compiled when they are first needed, and called for a layer of pieces.
 
 A C compiler does what no batched matrix product can: scores live and die in the processor's first cache. Where
 there is none, `lib.tiled` computes the same with PyTorch's operations.
@@ -23,14 +23,14 @@ import torch
 from lib.pieces import Blocks, Layer
 from lib.spans import Spans, spans_of
 
-SOURCE = Path(__file__).with_name("kernel.c")
-OPTIONS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared")
-COMPILERS = ("cc", "gcc", "clang")
-FEATURES = 256  # at most, as in kernel.c
+SOURCE = Path(__file__).with_name("kernel.cpp")
+OPTIONS = ("-O3", "-march=native", "-std=gnu++17", "-fPIC", "-shared")
+COMPILERS = ("c++", "g++", "clang++")
+FEATURES = 256  # at most, as in kernel.cpp
 
 
 class Work(ctypes.Structure):
-    """`Work` of kernel.c. The arrays that it points to are kept with it."""
+    """`Work` of kernel.cpp. The arrays that it points to are kept with it."""
 
     _fields_ = [
         ("blocks", ctypes.c_void_p),
@@ -133,7 +133,7 @@ def library() -> ctypes.CDLL | None:
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or error
         warnings.warn(
-            f"lib/kernel.c could not be compiled with {compiler}, so PyTorch's own operations take its place, which "
+            f"lib/kernel.cpp could not be compiled with {compiler}, so PyTorch's own operations take its place, which "
             f"are slower: {said}",
             RuntimeWarning,
             stacklevel=2,
@@ -147,7 +147,7 @@ def _compiled(compiler: str) -> Path:
     Its name holds what it was made of: the source, the options and what the compiler says of this processor.
     """
     options = [compiler, *OPTIONS]
-    processor = _output([*options, "-dM", "-E", "-x", "c", os.devnull])
+    processor = _output([*options, "-dM", "-E", "-x", "c++", os.devnull])
     made_of = f"{options} {processor} {SOURCE.read_text()}"
     name = f"kernel-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -1,4 +1,4 @@
-"""Pieces as `lib/kernel.c` wants them: blocks of at most 32 queries, and the spans of keys that each reads.
+"""Pieces as `lib/kernel.cpp` wants them: blocks of at most 32 queries, and the spans of keys that each reads.
 
 Arrays of 64-bit numbers, a line for each block and for each span, whose columns are the fields of the C structures.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from lib import pieces
 from lib.pieces import Strided, Tiles
 
-QUERIES = 32  # as in kernel.c
+QUERIES = 32  # as in kernel.cpp
 UNLIMITED = 2**40
 
 

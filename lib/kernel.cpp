@@ -1,0 +1,265 @@
+/* Exact attention over the pairs that a mask allows: the loops that lib/compiled.py compiles and calls.
+
+   Queries come in blocks of up to 32, one to a lane: a row of `scores` holds the scores of one key with all of them,
+   so that sums and maxima over the keys need nothing from a neighbouring lane. Keys come in chunks, and the online
+   softmax puts the chunks together (Milakov & Gimelshein 2018; Chapter 9). No score leaves the processor's cache,
+   which is the idea of FlashAttention (Dao et al. 2022).
+
+   Rows of q and k have d numbers, rows of v, of g and of the mean of the values d_v. Scores are powers of two: e^s is
+   2^(s · log2 e), and `scale` holds the factor. */
+
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+/* A register holds LANES numbers, and ROWS × 2 registers of sums stay in the processor during a product. */
+#ifdef __AVX512F__
+constexpr int LANES = 16, ROWS = 8;
+#else
+constexpr int LANES = 8, ROWS = 4;
+#endif
+constexpr int QUERIES = 32, KEYS = 96;
+constexpr int FEATURES = 256; /* at most */
+
+typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t Whole __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef float Lanes[QUERIES] __attribute__((aligned(64))); /* a number of each query */
+
+inline Vector &at(float *x) { return *reinterpret_cast<Vector *>(x); }
+inline const Vector &at(const float *x) { return *reinterpret_cast<const Vector *>(x); }
+inline Vector all(float x) { return x - Vector{}; }
+
+/* 2^x for x up to 127: the whole part goes into the exponent; of e^(rest · ln 2) come the first eight terms, and what
+   they leave out is below 6e-9. From -127 downwards it is 0. NaN stays NaN. */
+inline Vector power_of_two(Vector x) {
+    constexpr int TERMS = 8;
+    float term[TERMS] = {1}; /* (ln 2)^i / i! */
+    for (int i = 1; i < TERMS; i++) term[i] = term[i - 1] * float(M_LN2) / i;
+    const Vector big = all(0x1.8p23f); /* adding it rounds to a whole number, which stands in the lowest bits then */
+    const Vector bounded = x > all(-127) ? x : all(-127);
+    const Vector shifted = bounded + big, rest = bounded - (shifted - big);
+    Vector sum = all(term[TERMS - 1]);
+    for (int i = TERMS - 2; i >= 0; i--) sum = sum * rest + term[i];
+    return x == x ? (Vector)((Whole)sum + ((Whole)shifted << 23)) : x;
+}
+
+/* A matrix in memory: its element (x, y) is start[x · row + y · column]. */
+struct Matrix {
+    const float *start;
+    long row, column;
+};
+
+/* c (rows, vectors · LANES) = (add: +) a (rows, ny) · b (ny, vectors · LANES), all sums in registers. */
+template <int rows, int vectors>
+inline void panel(float *c, long c_row, Matrix a, const float *b, long b_row, long ny, bool add) {
+    Vector sum[rows][vectors];
+    for (int x = 0; x < rows; x++)
+        for (int i = 0; i < vectors; i++) sum[x][i] = add ? at(c + x * c_row + i * LANES) : all(0);
+    for (long y = 0; y < ny; y++)
+#pragma GCC unroll 8
+        for (int x = 0; x < rows; x++)
+            for (int i = 0; i < vectors; i++)
+                sum[x][i] += a.start[x * a.row + y * a.column] * at(b + y * b_row + i * LANES);
+    for (int x = 0; x < rows; x++)
+        for (int i = 0; i < vectors; i++) at(c + x * c_row + i * LANES) = sum[x][i];
+}
+
+/* The same for nx rows: in panels of ROWS, then of half as many, then row by row. */
+template <int vectors>
+inline void panels(float *c, long c_row, long nx, Matrix a, const float *b, long b_row, long ny, bool add) {
+    long x = 0;
+    const auto below = [&] { return Matrix{a.start + x * a.row, a.row, a.column}; };
+    for (; x + ROWS <= nx; x += ROWS) panel<ROWS, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
+    for (; x + ROWS / 2 <= nx; x += ROWS / 2)
+        panel<ROWS / 2, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
+    for (; x < nx; x++) panel<1, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
+}
+
+/* The same for any number of columns: in twos of vectors, one more, and what does not fill a vector. */
+inline void product(float *c, long c_row, long nx, Matrix a, const float *b, long b_row, long ny, long columns,
+                    bool add) {
+    long column = 0;
+    for (; column + 2 * LANES <= columns; column += 2 * LANES)
+        panels<2>(c + column, c_row, nx, a, b + column, b_row, ny, add);
+    for (; column + LANES <= columns; column += LANES)
+        panels<1>(c + column, c_row, nx, a, b + column, b_row, ny, add);
+    for (; column < columns; column++)
+        for (long x = 0; x < nx; x++) {
+            float sum = add ? c[x * c_row + column] : 0;
+            for (long y = 0; y < ny; y++) sum += a.start[x * a.row + y * a.column] * b[y * b_row + column];
+            c[x * c_row + column] = sum;
+        }
+}
+
+} // namespace
+
+extern "C" {
+
+/* The queries of a block stand in rows first, first + step, …; it reads the spans from, …, to - 1. */
+struct Block {
+    int64_t first, queries, from, to;
+};
+
+/* The keys of a span stand in rows first, first + step, …. Query y may read key x if low <= y - x <= high; or, where
+   `words` is not negative, if bit y of words[x] is set, counted from there. */
+struct Span {
+    int64_t first, keys, low, high, words;
+};
+
+/* A part of a layer of lib/pieces.py. merge: add to what other layers left in the results, instead of beginning. */
+struct Work {
+    const Block *blocks;
+    int64_t n_blocks;
+    const Span *spans;
+    const uint32_t *words;
+    int64_t step, d, d_v;
+    float scale;
+    int32_t merge;
+};
+}
+
+namespace {
+
+/* Bit y: may query y read this key? */
+inline uint32_t readers(const Work &work, const Span &span, long key) {
+    if (span.words >= 0) return work.words[span.words + key];
+    const long low = key + span.low, high = key + span.high; /* of y */
+    if (high < 0 || low >= QUERIES) return 0;
+    return ~0u << (low > 0 ? low : 0) & ~0u >> (high < QUERIES - 1 ? QUERIES - 1 - high : 0);
+}
+
+/* The scores of `count` keys of a span, the first of which is number `from`; minus infinity where forbidden. */
+inline void score(Lanes *scores, const Work &work, const Block &block, const Span &span, long from, long count,
+                  const float *keys, const Lanes *queries) {
+    product(*scores, QUERIES, count, {keys, work.step * work.d, 1}, *queries, QUERIES, work.d, QUERIES, false);
+    const uint32_t every = ~0u >> (QUERIES - block.queries);
+    Whole number;
+    for (int lane = 0; lane < LANES; lane++) number[lane] = lane;
+    for (long x = 0; x < count; x++) {
+        const uint32_t allowed = readers(work, span, from + x);
+        if ((allowed & every) == every) continue;
+        for (int y = 0; y < QUERIES; y += LANES) {
+            const Whole bit = (Whole{} + int32_t(allowed >> y)) >> number & 1;
+            at(scores[x] + y) = bit == 1 ? at(scores[x] + y) : all(-INFINITY);
+        }
+    }
+}
+
+/* Feature f of the block's rows of x, times factor, goes into lanes[f]; lanes without a query are 0. */
+inline void to_lanes(Lanes *lanes, const float *x, long row, long features, const Block &block, float factor) {
+    memset(lanes, 0, sizeof(Lanes) * features);
+    for (long y = 0; y < block.queries; y++)
+        for (long f = 0; f < features; f++) lanes[f][y] = factor * x[y * row + f];
+}
+
+/* Calls each(span, from, count, row): chunk by chunk, the keys that a block reads, and the row of the first. */
+template <class Each> inline void chunks(const Work &work, const Block &block, Each each) {
+    for (const Span *span = work.spans + block.from; span < work.spans + block.to; span++)
+        for (long from = 0; from < span->keys; from += KEYS) {
+            const long left = span->keys - from;
+            each(*span, from, left < KEYS ? left : KEYS, span->first + from * work.step);
+        }
+}
+
+/* The online softmax: scores become weights 2^(score - most), and `sum` and `shrink` tell what became of the sums. */
+inline void weigh(Lanes *scores, long count, Lanes most, Lanes sum, Lanes shrink) {
+    Lanes now, added = {};
+    memcpy(now, most, sizeof now);
+    for (long x = 0; x < count; x++)
+        for (int y = 0; y < QUERIES; y += LANES) {
+            const Vector s = at(scores[x] + y);
+            at(now + y) = s > at(now + y) ? s : at(now + y);
+        }
+    for (long x = 0; x < count; x++)
+        for (int y = 0; y < QUERIES; y += LANES)
+            at(added + y) += at(scores[x] + y) = power_of_two(at(scores[x] + y) - at(now + y));
+    for (int y = 0; y < QUERIES; y += LANES) {
+        at(shrink + y) = power_of_two(at(most + y) - at(now + y));
+        at(most + y) = at(now + y);
+        at(sum + y) = at(sum + y) * at(shrink + y) + at(added + y);
+    }
+}
+
+/* The rows of x that a block adds to: of 0, if nothing was there before. */
+inline void begin(float *x, long row, long features, const Block &block, bool merge) {
+    for (long y = 0; y < block.queries && !merge; y++) memset(x + y * row, 0, sizeof(float) * features);
+}
+
+/* Row y of x times factor[y]. */
+inline void multiply(float *x, long row, long features, const Block &block, const Lanes factor) {
+    for (long y = 0; y < block.queries; y++)
+        for (long f = 0; f < features; f++) x[y * row + f] *= factor[y];
+}
+
+} // namespace
+
+/* Of the row of each query: the mean of the values, the largest score, and the sum of 2^(score - largest). */
+extern "C" void forward(const Work &work, const float *q, const float *k, const float *v, float *mean, float *largest,
+                        float *total) {
+    const long d = work.d, d_v = work.d_v, step = work.step;
+    Lanes queries[FEATURES], scores[KEYS], most, sum, shrink;
+    for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
+        const long first = block->first, present = block->queries;
+        float *values = mean + first * d_v; /* the sum of weight times value, until it is divided */
+        to_lanes(queries, q + first * d, step * d, d, *block, work.scale);
+        for (long y = 0; y < QUERIES; y++) {
+            const bool begun = work.merge && y < present;
+            most[y] = begun ? largest[first + y * step] : -FLT_MAX;
+            sum[y] = begun ? total[first + y * step] : 0;
+        }
+        begin(values, step * d_v, d_v, *block, work.merge);
+        if (work.merge) multiply(values, step * d_v, d_v, *block, sum);
+        chunks(work, *block, [&](const Span &span, long from, long count, long row) {
+            score(scores, work, *block, span, from, count, k + row * d, queries);
+            weigh(scores, count, most, sum, shrink);
+            multiply(values, step * d_v, d_v, *block, shrink);
+            product(values, step * d_v, present, {*scores, 1, QUERIES}, v + row * d_v, step * d_v, count, d_v, true);
+        });
+        for (long y = 0; y < present; y++) {
+            largest[first + y * step] = most[y], total[first + y * step] = sum[y];
+            shrink[y] = sum[y] == 0 ? 1 : 1 / sum[y];
+        }
+        multiply(values, step * d_v, d_v, *block, shrink);
+    }
+}
+
+/* Adds to the gradients of k and v, and writes (merge: adds to) that of q, for the gradient g of the mean:
+   ∂L/∂s_ij = α_ij (g_i · v_j − g_i · a_i), where α_ij is the weight and a_i the mean. */
+extern "C" void backward(const Work &work, const float *q, const float *k, const float *v, const float *mean,
+                         const float *largest, const float *total, const float *g, float *to_q, float *to_k,
+                         float *to_v) {
+    const long d = work.d, d_v = work.d_v, step = work.step;
+    const Vector natural = all(work.scale * float(M_LN2));
+    Lanes queries[FEATURES], gradients[FEATURES], weights[KEYS], slopes[KEYS];
+    Lanes most = {}, share = {}, common = {};
+    for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
+        const long first = block->first, present = block->queries;
+        const float *own_q = q + first * d, *own_g = g + first * d_v;
+        to_lanes(queries, own_q, step * d, d, *block, work.scale);
+        to_lanes(gradients, own_g, step * d_v, d_v, *block, 1);
+        for (long y = 0; y < present; y++) {
+            const long row = first + y * step;
+            most[y] = largest[row], share[y] = total[row] == 0 ? 0 : 1 / total[row], common[y] = 0;
+            for (long f = 0; f < d_v; f++) common[y] += g[row * d_v + f] * mean[row * d_v + f];
+        }
+        begin(to_q + first * d, step * d, d, *block, work.merge);
+        chunks(work, *block, [&](const Span &span, long from, long count, long row) {
+            const float *keys = k + row * d, *values = v + row * d_v;
+            score(weights, work, *block, span, from, count, keys, queries);
+            product(*slopes, QUERIES, count, {values, step * d_v, 1}, *gradients, QUERIES, d_v, QUERIES, false);
+            for (long x = 0; x < count; x++)
+                for (int y = 0; y < QUERIES; y += LANES) {
+                    const Vector weight = power_of_two(at(weights[x] + y) - at(most + y)) * at(share + y);
+                    at(weights[x] + y) = weight;
+                    at(slopes[x] + y) = (at(slopes[x] + y) - at(common + y)) * weight * natural;
+                }
+            const Matrix by_weight = {*weights, QUERIES, 1}, by_slope = {*slopes, QUERIES, 1};
+            product(to_v + row * d_v, step * d_v, count, by_weight, own_g, step * d_v, present, d_v, true);
+            product(to_k + row * d, step * d, count, by_slope, own_q, step * d, present, d, true);
+            product(to_q + first * d, step * d, present, {*slopes, 1, QUERIES}, keys, step * d, count, d, true);
+        });
+    }
+}
