@@ -4,7 +4,6 @@ PyTorch's own `create_block_mask` asks about all n × n pairs; `block_mask` read
 and stays with one number for each tile.
 """
 
-import os
 import shutil
 from functools import lru_cache
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
+from lib.compiled import compiler_name
 from lib.masks import Mask
 from lib.tiles import FULL, PARTIAL, tile_map
 
@@ -100,9 +100,8 @@ def _check_can_run(*tensors: torch.Tensor) -> None:
             f"backend 'flex': FlexAttention has no backward pass on the CPU, and q, k or v requires a gradient; "
             f"{advice}, or call it under torch.no_grad()"
         )
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
+    if shutil.which(compiler_name()) is None:
         raise RuntimeError(
-            f"backend 'flex': on the CPU FlexAttention is compiled with a C++ compiler, and {compiler} was not found; "
-            f"{advice}"
+            f"backend 'flex': on the CPU FlexAttention is compiled with a C++ compiler, and {compiler_name()} was not "
+            f"found; {advice}"
         )

@@ -6,55 +6,67 @@
    which is the idea of FlashAttention (Dao et al. 2022).
 
    Rows of q and k have d numbers, rows of v, of g and of the mean of the values d_v. Scores are powers of two: e^s is
-   2^(s · log2 e), and `scale` holds the factor. */
+   2^(s · log2 e), and `scale` holds the factor. With -DDOUBLE all numbers have 64 bits instead of 32. */
 
-#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace {
 
+#ifdef DOUBLE
+typedef double Number;
+typedef int64_t Integer;
+#else
+typedef float Number;
+typedef int32_t Integer;
+#endif
+typedef std::numeric_limits<Number> Limits;
+
 /* A register holds LANES numbers, and ROWS × 2 registers of sums stay in the processor during a product. */
 #ifdef __AVX512F__
-constexpr int LANES = 16, ROWS = 8;
+constexpr int REGISTER = 64, ROWS = 8;
 #else
-constexpr int LANES = 8, ROWS = 4;
+constexpr int REGISTER = 32, ROWS = 4;
 #endif
+constexpr int LANES = REGISTER / sizeof(Number);
 constexpr int QUERIES = 32, KEYS = 96;
 constexpr int FEATURES = 256; /* at most */
 
-typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t Whole __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef float Lanes[QUERIES] __attribute__((aligned(64))); /* a number of each query */
+typedef Number Vector __attribute__((vector_size(REGISTER), aligned(sizeof(Number)), may_alias));
+typedef Integer Whole __attribute__((vector_size(REGISTER), aligned(sizeof(Number)), may_alias));
+typedef Number Lanes[QUERIES] __attribute__((aligned(64))); /* a number of each query */
 
-inline Vector &at(float *x) { return *reinterpret_cast<Vector *>(x); }
-inline const Vector &at(const float *x) { return *reinterpret_cast<const Vector *>(x); }
-inline Vector all(float x) { return x - Vector{}; }
+inline Vector &at(Number *x) { return *reinterpret_cast<Vector *>(x); }
+inline const Vector &at(const Number *x) { return *reinterpret_cast<const Vector *>(x); }
+inline Vector all(Number x) { return x - Vector{}; }
 
-/* 2^x for x up to 127: the whole part goes into the exponent; of e^(rest · ln 2) come the first eight terms, and what
-   they leave out is below 6e-9. From -127 downwards it is 0. NaN stays NaN. */
+/* 2^x for x below the largest exponent: the whole part goes into the exponent, and of e^(rest · ln 2) come so many
+   terms that what they leave out, with |rest| up to a half, is less than 6e-9 (4e-18). Where the result would be less
+   than the least number in full precision, it is that or 0. NaN stays NaN. */
 inline Vector power_of_two(Vector x) {
-    constexpr int TERMS = 8;
-    float term[TERMS] = {1}; /* (ln 2)^i / i! */
-    for (int i = 1; i < TERMS; i++) term[i] = term[i - 1] * float(M_LN2) / i;
-    const Vector big = all(0x1.8p23f); /* adding it rounds to a whole number, which stands in the lowest bits then */
-    const Vector bounded = x > all(-127) ? x : all(-127);
+    constexpr int TERMS = sizeof(Number) == 4 ? 8 : 14, DIGITS = Limits::digits - 1;
+    Number term[TERMS] = {1}; /* (ln 2)^i / i! */
+    for (int i = 1; i < TERMS; i++) term[i] = term[i - 1] * Number(M_LN2) / i;
+    /* Added to a number it rounds it to a whole one, which then stands in the lowest bits. */
+    const Vector big = all(Number(3) * (Integer(1) << (DIGITS - 1)));
+    const Vector lowest = all(Limits::min_exponent - 2), bounded = x > lowest ? x : lowest;
     const Vector shifted = bounded + big, rest = bounded - (shifted - big);
     Vector sum = all(term[TERMS - 1]);
     for (int i = TERMS - 2; i >= 0; i--) sum = sum * rest + term[i];
-    return x == x ? (Vector)((Whole)sum + ((Whole)shifted << 23)) : x;
+    return x == x ? (Vector)((Whole)sum + ((Whole)shifted << DIGITS)) : x;
 }
 
 /* A matrix in memory: its element (x, y) is start[x · row + y · column]. */
 struct Matrix {
-    const float *start;
+    const Number *start;
     long row, column;
 };
 
 /* c (rows, vectors · LANES) = (add: +) a (rows, ny) · b (ny, vectors · LANES), all sums in registers. */
 template <int rows, int vectors>
-inline void panel(float *c, long c_row, Matrix a, const float *b, long b_row, long ny, bool add) {
+inline void panel(Number *c, long c_row, Matrix a, const Number *b, long b_row, long ny, bool add) {
     Vector sum[rows][vectors];
     for (int x = 0; x < rows; x++)
         for (int i = 0; i < vectors; i++) sum[x][i] = add ? at(c + x * c_row + i * LANES) : all(0);
@@ -69,7 +81,7 @@ inline void panel(float *c, long c_row, Matrix a, const float *b, long b_row, lo
 
 /* The same for nx rows: in panels of ROWS, then of half as many, then row by row. */
 template <int vectors>
-inline void panels(float *c, long c_row, long nx, Matrix a, const float *b, long b_row, long ny, bool add) {
+inline void panels(Number *c, long c_row, long nx, Matrix a, const Number *b, long b_row, long ny, bool add) {
     long x = 0;
     const auto below = [&] { return Matrix{a.start + x * a.row, a.row, a.column}; };
     for (; x + ROWS <= nx; x += ROWS) panel<ROWS, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
@@ -79,7 +91,7 @@ inline void panels(float *c, long c_row, long nx, Matrix a, const float *b, long
 }
 
 /* The same for any number of columns: in twos of vectors, one more, and what does not fill a vector. */
-inline void product(float *c, long c_row, long nx, Matrix a, const float *b, long b_row, long ny, long columns,
+inline void product(Number *c, long c_row, long nx, Matrix a, const Number *b, long b_row, long ny, long columns,
                     bool add) {
     long column = 0;
     for (; column + 2 * LANES <= columns; column += 2 * LANES)
@@ -88,7 +100,7 @@ inline void product(float *c, long c_row, long nx, Matrix a, const float *b, lon
         panels<1>(c + column, c_row, nx, a, b + column, b_row, ny, add);
     for (; column < columns; column++)
         for (long x = 0; x < nx; x++) {
-            float sum = add ? c[x * c_row + column] : 0;
+            Number sum = add ? c[x * c_row + column] : 0;
             for (long y = 0; y < ny; y++) sum += a.start[x * a.row + y * a.column] * b[y * b_row + column];
             c[x * c_row + column] = sum;
         }
@@ -116,7 +128,7 @@ struct Work {
     const Span *spans;
     const uint32_t *words;
     int64_t step, d, d_v;
-    float scale;
+    double scale;
     int32_t merge;
 };
 }
@@ -133,7 +145,7 @@ inline uint32_t readers(const Work &work, const Span &span, long key) {
 
 /* The scores of `count` keys of a span, the first of which is number `from`; minus infinity where forbidden. */
 inline void score(Lanes *scores, const Work &work, const Block &block, const Span &span, long from, long count,
-                  const float *keys, const Lanes *queries) {
+                  const Number *keys, const Lanes *queries) {
     product(*scores, QUERIES, count, {keys, work.step * work.d, 1}, *queries, QUERIES, work.d, QUERIES, false);
     const uint32_t every = ~0u >> (QUERIES - block.queries);
     Whole number;
@@ -142,14 +154,14 @@ inline void score(Lanes *scores, const Work &work, const Block &block, const Spa
         const uint32_t allowed = readers(work, span, from + x);
         if ((allowed & every) == every) continue;
         for (int y = 0; y < QUERIES; y += LANES) {
-            const Whole bit = (Whole{} + int32_t(allowed >> y)) >> number & 1;
-            at(scores[x] + y) = bit == 1 ? at(scores[x] + y) : all(-INFINITY);
+            const Whole bit = (Whole{} + Integer(allowed >> y)) >> number & 1;
+            at(scores[x] + y) = bit == 1 ? at(scores[x] + y) : all(-Limits::infinity());
         }
     }
 }
 
 /* Feature f of the block's rows of x, times factor, goes into lanes[f]; lanes without a query are 0. */
-inline void to_lanes(Lanes *lanes, const float *x, long row, long features, const Block &block, float factor) {
+inline void to_lanes(Lanes *lanes, const Number *x, long row, long features, const Block &block, Number factor) {
     memset(lanes, 0, sizeof(Lanes) * features);
     for (long y = 0; y < block.queries; y++)
         for (long f = 0; f < features; f++) lanes[f][y] = factor * x[y * row + f];
@@ -184,12 +196,12 @@ inline void weigh(Lanes *scores, long count, Lanes most, Lanes sum, Lanes shrink
 }
 
 /* The rows of x that a block adds to: of 0, if nothing was there before. */
-inline void begin(float *x, long row, long features, const Block &block, bool merge) {
-    for (long y = 0; y < block.queries && !merge; y++) memset(x + y * row, 0, sizeof(float) * features);
+inline void begin(Number *x, long row, long features, const Block &block, bool merge) {
+    for (long y = 0; y < block.queries && !merge; y++) memset(x + y * row, 0, sizeof(Number) * features);
 }
 
 /* Row y of x times factor[y]. */
-inline void multiply(float *x, long row, long features, const Block &block, const Lanes factor) {
+inline void multiply(Number *x, long row, long features, const Block &block, const Lanes factor) {
     for (long y = 0; y < block.queries; y++)
         for (long f = 0; f < features; f++) x[y * row + f] *= factor[y];
 }
@@ -197,17 +209,17 @@ inline void multiply(float *x, long row, long features, const Block &block, cons
 } // namespace
 
 /* Of the row of each query: the mean of the values, the largest score, and the sum of 2^(score - largest). */
-extern "C" void forward(const Work &work, const float *q, const float *k, const float *v, float *mean, float *largest,
-                        float *total) {
+extern "C" void forward(const Work &work, const Number *q, const Number *k, const Number *v, Number *mean, Number *largest,
+                        Number *total) {
     const long d = work.d, d_v = work.d_v, step = work.step;
     Lanes queries[FEATURES], scores[KEYS], most, sum, shrink;
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
         const long first = block->first, present = block->queries;
-        float *values = mean + first * d_v; /* the sum of weight times value, until it is divided */
+        Number *values = mean + first * d_v; /* the sum of weight times value, until it is divided */
         to_lanes(queries, q + first * d, step * d, d, *block, work.scale);
         for (long y = 0; y < QUERIES; y++) {
             const bool begun = work.merge && y < present;
-            most[y] = begun ? largest[first + y * step] : -FLT_MAX;
+            most[y] = begun ? largest[first + y * step] : Limits::lowest();
             sum[y] = begun ? total[first + y * step] : 0;
         }
         begin(values, step * d_v, d_v, *block, work.merge);
@@ -228,16 +240,16 @@ extern "C" void forward(const Work &work, const float *q, const float *k, const 
 
 /* Adds to the gradients of k and v, and writes (merge: adds to) that of q, for the gradient g of the mean:
    ∂L/∂s_ij = α_ij (g_i · v_j − g_i · a_i), where α_ij is the weight and a_i the mean. */
-extern "C" void backward(const Work &work, const float *q, const float *k, const float *v, const float *mean,
-                         const float *largest, const float *total, const float *g, float *to_q, float *to_k,
-                         float *to_v) {
+extern "C" void backward(const Work &work, const Number *q, const Number *k, const Number *v, const Number *mean,
+                         const Number *largest, const Number *total, const Number *g, Number *to_q, Number *to_k,
+                         Number *to_v) {
     const long d = work.d, d_v = work.d_v, step = work.step;
-    const Vector natural = all(work.scale * float(M_LN2));
+    const Vector natural = all(Number(work.scale * M_LN2));
     Lanes queries[FEATURES], gradients[FEATURES], weights[KEYS], slopes[KEYS];
     Lanes most = {}, share = {}, common = {};
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
         const long first = block->first, present = block->queries;
-        const float *own_q = q + first * d, *own_g = g + first * d_v;
+        const Number *own_q = q + first * d, *own_g = g + first * d_v;
         to_lanes(queries, own_q, step * d, d, *block, work.scale);
         to_lanes(gradients, own_g, step * d_v, d_v, *block, 1);
         for (long y = 0; y < present; y++) {
@@ -247,7 +259,7 @@ extern "C" void backward(const Work &work, const float *q, const float *k, const
         }
         begin(to_q + first * d, step * d, d, *block, work.merge);
         chunks(work, *block, [&](const Span &span, long from, long count, long row) {
-            const float *keys = k + row * d, *values = v + row * d_v;
+            const Number *keys = k + row * d, *values = v + row * d_v;
             score(weights, work, *block, span, from, count, keys, queries);
             product(*slopes, QUERIES, count, {values, step * d_v, 1}, *gradients, QUERIES, d_v, QUERIES, false);
             for (long x = 0; x < count; x++)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from lib import pieces
 from lib.pieces import Strided, Tiles
@@ -20,14 +21,13 @@ UNLIMITED = 2**40
 class Spans:
     """What the blocks of a layer read.
 
-    `blocks` (B, 4): first row, queries, number of the first span, number of the one after the last. `spans` (S, 5):
-    first row, keys, lowest and highest y − x that is allowed, and where the keys begin in `words`, or −1. Rows are
+    `tensors`: the blocks (B, 4), each with its first row, its number of queries, the number of its first span and
+    of the one after its last; the spans (S, 5), each with its first row, its number of keys, the lowest and highest
+    y − x that is allowed, and where its keys begin among the words, or −1; and the words, of 32 bits each. Rows are
     `step` apart.
     """
 
-    blocks: np.ndarray
-    spans: np.ndarray
-    words: np.ndarray
+    tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     step: int
 
 
@@ -35,9 +35,9 @@ class Spans:
 def spans_of(layer: tuple[Strided, ...] | tuple[Tiles, ...]) -> Spans:
     """The spans of all pieces of a layer, which are of one kind and have one step between their rows."""
     if isinstance(layer[0], Tiles):
-        words, parts = _of_tiles(layer)
+        step, (words, parts) = 1, _of_tiles(layer)
     else:
-        words, parts = np.zeros(0, np.uint32), _of_bands(layer)
+        step, words, parts = layer[0].step, np.zeros(0, np.int32), _of_bands(layer)
     blocks, spans, found = [], [], 0
     for first, queries, keys in parts:
         end = found + np.arange(1, len(keys) + 1) * keys.shape[1]
@@ -45,8 +45,8 @@ def spans_of(layer: tuple[Strided, ...] | tuple[Tiles, ...]) -> Spans:
         blocks.append(np.stack([first, number, end - keys.shape[1], end], axis=1))
         spans.append(keys.reshape(-1, 5))
         found += len(spans[-1])
-    blocks, spans = (np.ascontiguousarray(np.concatenate(x)) for x in (blocks, spans))
-    return Spans(blocks, spans, words, getattr(layer[0], "step", 1))
+    arrays = np.concatenate(blocks), np.concatenate(spans), words
+    return Spans(tuple(torch.from_numpy(x) for x in arrays), step)
 
 
 # Of R blocks: their first rows (R,), the number of queries in each, and t spans for each (R, t, 5).
@@ -78,7 +78,7 @@ def _of_tiles(layer: list[Tiles]) -> tuple[np.ndarray, Iterator[Part]]:
     patterns = layer[0].patterns.numpy()  # (number, keys, queries), the same for all
     padded = np.zeros((len(patterns), tile, n_parts * QUERIES), bool)
     padded[..., :tile] = patterns
-    words = np.packbits(padded, axis=-1, bitorder="little").view(np.uint32)
+    words = np.packbits(padded, axis=-1, bitorder="little").view(np.int32)
     words = words.transpose(0, 2, 1)  # (number, part, keys)
     used = words != 0
     first = used.argmax(axis=-1)

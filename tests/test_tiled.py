@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import masks, repeatable
 
-from lib import pieces, tiled
+from lib import batched, compiled, pieces
 from lib.differences import OnDiagonal, along_diagonals, runs
 from lib.masks import (
     Mask,
@@ -90,6 +90,19 @@ LENGTHS = [
     (64, 95),
 ]
 LETTERS = {Strided: "S", Diagonals: "D", Tiles: "T"}
+
+
+@pytest.fixture(scope="module", params=["compiled", "batched"], autouse=True)
+def loops(request):
+    """Everything here holds of the compiled loops, and of the batched products that take their place."""
+    if request.param == "compiled":
+        if compiled.library(torch.float64) is None:
+            pytest.skip(f"no C++ compiler: {compiled.compiler_name()} was not found")
+        yield compiled
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compiled, "takes", lambda *_: False)
+            yield batched
 
 
 def problem(n_q, n_k, heads=2, key_heads=2, dtype=torch.float64, seed=0, size=1.0):
@@ -544,11 +557,11 @@ def test_the_merge_of_rows_that_met_no_key():
     lowest = torch.finfo(torch.float32).min
     nothing = torch.zeros(1, 2, 3), torch.full((1, 2, 1), lowest), torch.zeros(1, 2, 1)
     something = torch.ones(1, 2, 3), torch.full((1, 2, 1), 5.0), torch.ones(1, 2, 1)
-    mean, _, total = tiled._merge(nothing, nothing)
+    mean, _, total = batched._merge(nothing, nothing)
     assert (mean == 0).all()
     assert (total == 0).all()
     for pair in ((nothing, something), (something, nothing)):
-        mean, largest, total = tiled._merge(*pair)
+        mean, largest, total = batched._merge(*pair)
         assert (mean == 1).all()
         assert (largest == 5).all()
         assert (total == 1).all()
