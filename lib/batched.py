@@ -10,11 +10,17 @@ from collections.abc import Iterator
 
 import torch
 
-from lib.pieces import Bias, Piece
+from lib.pieces import Bias, Layer, Piece
 
 
-def forward(layer: list[Piece], q, k, v, state, scale: float, *, first: bool) -> None:
-    """`Loops.forward` of `lib.tiled`."""
+def forward(layer: Layer, q, k, v, state, scale: float, *, first: bool) -> None:
+    """Take the keys of a layer into `state`, which is: of each row the mean of the values, the largest score, and
+    Σ_j 2^(score_ij − largest), so that layers can be merged.
+
+    q (heads, n_q, d), k (key heads, n_k, d), v (key heads, n_k, d_v), the state (heads, n_q, d_v), (heads, n_q, 1)
+    and (heads, n_q, 1); all contiguous. `first`: nothing was taken in before, and the rows of the layer may hold
+    anything.
+    """
     for piece, bias, head, key_head in _work(layer, q, k):
         scores = _scores(piece, bias, q[head], k[key_head], scale)
         found = _softmax_mean(piece, scores, v[key_head])
@@ -25,7 +31,7 @@ def forward(layer: list[Piece], q, k, v, state, scale: float, *, first: bool) ->
 
 
 def backward(
-    layer: list[Piece],
+    layer: Layer,
     q,
     k,
     v,
@@ -37,8 +43,8 @@ def backward(
     scale: float,
     *,
     first: bool,
-) -> None:
-    """`Loops.backward` of `lib.tiled`."""
+):
+    """Add the layer's share to the gradients of q, k and v, for that of the mean; `first` is for `to_q`."""
     output, largest, total = state
     for piece, bias, head, key_head in _work(layer, q, k):
         scores = _scores(piece, bias, q[head], k[key_head], scale)
@@ -57,7 +63,7 @@ def backward(
         piece.add_mix(to_k[key_head], slopes, piece.queries(q[head]))
 
 
-def _work(layer: list[Piece], q, k) -> Iterator[tuple[Piece, Bias, int, int]]:
+def _work(layer: Layer, q, k) -> Iterator[tuple[Piece, Bias, int, int]]:
     """Each piece with its bias, and each head with that of its keys."""
     group = len(q) // max(len(k), 1)
     for piece in layer:

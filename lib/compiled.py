@@ -43,7 +43,7 @@ class Work(ctypes.Structure):
 
 
 def takes(layer: Layer, q: torch.Tensor, v: torch.Tensor) -> bool:
-    """Can the compiled loops compute this layer?"""
+    """Can the compiled loops compute this layer? They know float32 and float64 on the CPU, and no diagonals."""
     return (
         any(isinstance(piece, Blocks) for piece in layer[:1])
         and q.device.type == "cpu"

@@ -1,9 +1,9 @@
 """Exact attention that skips what the mask forbids, in PyTorch, with gradients.
 
-`lib.pieces` cuts the work; here every piece gets its scores, its softmax and its mean of values. Where several
-pieces serve one query, the online softmax merges them (Milakov & Gimelshein 2018; Chapter 9). The weights of
-all pairs never exist together: the backward pass computes those of a piece anew, from its scores and what is
-stored of each row, as FlashAttention does (Dao et al. 2022).
+`lib.pieces` cuts the work into layers of pieces. Two modules have the loops over them: `lib.compiled`, on the CPU
+where there is a C++ compiler, and `lib.batched`, everywhere. The weights of all pairs never exist together: the
+backward pass computes those of a piece anew, from its scores and what is stored of each row, as FlashAttention does
+(Dao et al. 2022).
 
 The readable form of the same idea is `lib.numpy_attention.tiled_attention`.
 """
