@@ -43,8 +43,8 @@ inline const Vector &at(const Number *x) { return *reinterpret_cast<const Vector
 inline Vector all(Number x) { return x - Vector{}; }
 
 /* 2^x for x below the largest exponent: the whole part goes into the exponent, and of e^(rest · ln 2) come so many
-   terms that what they leave out, with |rest| up to a half, is less than 6e-9 (4e-18). Where the result would be less
-   than the least number in full precision, it is that or 0. NaN stays NaN. */
+   terms that what they leave out, with |rest| up to a half, is less than 6e-9 (4e-18). A result too small for full
+   precision is 0 or another number as small. NaN stays NaN. */
 inline Vector power_of_two(Vector x) {
     constexpr int TERMS = sizeof(Number) == 4 ? 8 : 14, DIGITS = Limits::digits - 1;
     Number term[TERMS] = {1}; /* (ln 2)^i / i! */
@@ -61,16 +61,16 @@ inline Vector power_of_two(Vector x) {
 /* A matrix in memory: its element (x, y) is start[x · row + y · column]. */
 struct Matrix {
     const Number *start;
-    long row, column;
+    int64_t row, column;
 };
 
 /* c (rows, vectors · LANES) = (add: +) a (rows, ny) · b (ny, vectors · LANES), all sums in registers. */
 template <int rows, int vectors>
-inline void panel(Number *c, long c_row, Matrix a, const Number *b, long b_row, long ny, bool add) {
+inline void panel(Number *c, int64_t c_row, Matrix a, const Number *b, int64_t b_row, int64_t ny, bool add) {
     Vector sum[rows][vectors];
     for (int x = 0; x < rows; x++)
         for (int i = 0; i < vectors; i++) sum[x][i] = add ? at(c + x * c_row + i * LANES) : all(0);
-    for (long y = 0; y < ny; y++)
+    for (int64_t y = 0; y < ny; y++)
 #pragma GCC unroll 8
         for (int x = 0; x < rows; x++)
             for (int i = 0; i < vectors; i++)
@@ -81,8 +81,9 @@ inline void panel(Number *c, long c_row, Matrix a, const Number *b, long b_row, 
 
 /* The same for nx rows: in panels of ROWS, then of half as many, then row by row. */
 template <int vectors>
-inline void panels(Number *c, long c_row, long nx, Matrix a, const Number *b, long b_row, long ny, bool add) {
-    long x = 0;
+inline void panels(Number *c, int64_t c_row, int64_t nx, Matrix a, const Number *b, int64_t b_row, int64_t ny,
+                   bool add) {
+    int64_t x = 0;
     const auto below = [&] { return Matrix{a.start + x * a.row, a.row, a.column}; };
     for (; x + ROWS <= nx; x += ROWS) panel<ROWS, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
     for (; x + ROWS / 2 <= nx; x += ROWS / 2)
@@ -91,24 +92,22 @@ inline void panels(Number *c, long c_row, long nx, Matrix a, const Number *b, lo
 }
 
 /* The same for any number of columns: in twos of vectors, one more, and what does not fill a vector. */
-inline void product(Number *c, long c_row, long nx, Matrix a, const Number *b, long b_row, long ny, long columns,
-                    bool add) {
-    long column = 0;
+inline void product(Number *c, int64_t c_row, int64_t nx, Matrix a, const Number *b, int64_t b_row, int64_t ny,
+                    int64_t columns, bool add) {
+    int64_t column = 0;
     for (; column + 2 * LANES <= columns; column += 2 * LANES)
         panels<2>(c + column, c_row, nx, a, b + column, b_row, ny, add);
     for (; column + LANES <= columns; column += LANES)
         panels<1>(c + column, c_row, nx, a, b + column, b_row, ny, add);
     for (; column < columns; column++)
-        for (long x = 0; x < nx; x++) {
+        for (int64_t x = 0; x < nx; x++) {
             Number sum = add ? c[x * c_row + column] : 0;
-            for (long y = 0; y < ny; y++) sum += a.start[x * a.row + y * a.column] * b[y * b_row + column];
+            for (int64_t y = 0; y < ny; y++) sum += a.start[x * a.row + y * a.column] * b[y * b_row + column];
             c[x * c_row + column] = sum;
         }
 }
 
 } // namespace
-
-extern "C" {
 
 /* The queries of a block stand in rows first, first + step, …; it reads the spans from, …, to - 1. */
 struct Block {
@@ -121,7 +120,7 @@ struct Span {
     int64_t first, keys, low, high, words;
 };
 
-/* A part of a layer of lib/pieces.py. merge: add to what other layers left in the results, instead of beginning. */
+/* Some blocks of a layer of lib/pieces.py. merge: add to what earlier layers left in the results. */
 struct Work {
     const Block *blocks;
     int64_t n_blocks;
@@ -131,26 +130,25 @@ struct Work {
     double scale;
     int32_t merge;
 };
-}
 
 namespace {
 
 /* Bit y: may query y read this key? */
-inline uint32_t readers(const Work &work, const Span &span, long key) {
+inline uint32_t readers(const Work &work, const Span &span, int64_t key) {
     if (span.words >= 0) return work.words[span.words + key];
-    const long low = key + span.low, high = key + span.high; /* of y */
+    const int64_t low = key + span.low, high = key + span.high; /* of y */
     if (high < 0 || low >= QUERIES) return 0;
     return ~0u << (low > 0 ? low : 0) & ~0u >> (high < QUERIES - 1 ? QUERIES - 1 - high : 0);
 }
 
 /* The scores of `count` keys of a span, the first of which is number `from`; minus infinity where forbidden. */
-inline void score(Lanes *scores, const Work &work, const Block &block, const Span &span, long from, long count,
+inline void score(Lanes *scores, const Work &work, const Block &block, const Span &span, int64_t from, int64_t count,
                   const Number *keys, const Lanes *queries) {
     product(*scores, QUERIES, count, {keys, work.step * work.d, 1}, *queries, QUERIES, work.d, QUERIES, false);
     const uint32_t every = ~0u >> (QUERIES - block.queries);
     Whole number;
     for (int lane = 0; lane < LANES; lane++) number[lane] = lane;
-    for (long x = 0; x < count; x++) {
+    for (int64_t x = 0; x < count; x++) {
         const uint32_t allowed = readers(work, span, from + x);
         if ((allowed & every) == every) continue;
         for (int y = 0; y < QUERIES; y += LANES) {
@@ -161,31 +159,32 @@ inline void score(Lanes *scores, const Work &work, const Block &block, const Spa
 }
 
 /* Feature f of the block's rows of x, times factor, goes into lanes[f]; lanes without a query are 0. */
-inline void to_lanes(Lanes *lanes, const Number *x, long row, long features, const Block &block, Number factor) {
+inline void to_lanes(Lanes *lanes, const Number *x, int64_t row, int64_t features, const Block &block, Number factor) {
     memset(lanes, 0, sizeof(Lanes) * features);
-    for (long y = 0; y < block.queries; y++)
-        for (long f = 0; f < features; f++) lanes[f][y] = factor * x[y * row + f];
+    for (int64_t y = 0; y < block.queries; y++)
+        for (int64_t f = 0; f < features; f++) lanes[f][y] = factor * x[y * row + f];
 }
 
 /* Calls each(span, from, count, row): chunk by chunk, the keys that a block reads, and the row of the first. */
 template <class Each> inline void chunks(const Work &work, const Block &block, Each each) {
     for (const Span *span = work.spans + block.from; span < work.spans + block.to; span++)
-        for (long from = 0; from < span->keys; from += KEYS) {
-            const long left = span->keys - from;
+        for (int64_t from = 0; from < span->keys; from += KEYS) {
+            const int64_t left = span->keys - from;
             each(*span, from, left < KEYS ? left : KEYS, span->first + from * work.step);
         }
 }
 
-/* The online softmax: scores become weights 2^(score - most), and `sum` and `shrink` tell what became of the sums. */
-inline void weigh(Lanes *scores, long count, Lanes most, Lanes sum, Lanes shrink) {
+/* The online softmax: scores become weights 2^(score - most). Where the largest score has grown, all that was summed
+   before is too large by a factor, whose inverse is `shrink`. */
+inline void weigh(Lanes *scores, int64_t count, Lanes most, Lanes sum, Lanes shrink) {
     Lanes now, added = {};
     memcpy(now, most, sizeof now);
-    for (long x = 0; x < count; x++)
+    for (int64_t x = 0; x < count; x++)
         for (int y = 0; y < QUERIES; y += LANES) {
             const Vector s = at(scores[x] + y);
             at(now + y) = s > at(now + y) ? s : at(now + y);
         }
-    for (long x = 0; x < count; x++)
+    for (int64_t x = 0; x < count; x++)
         for (int y = 0; y < QUERIES; y += LANES)
             at(added + y) += at(scores[x] + y) = power_of_two(at(scores[x] + y) - at(now + y));
     for (int y = 0; y < QUERIES; y += LANES) {
@@ -196,41 +195,41 @@ inline void weigh(Lanes *scores, long count, Lanes most, Lanes sum, Lanes shrink
 }
 
 /* The rows of x that a block adds to: of 0, if nothing was there before. */
-inline void begin(Number *x, long row, long features, const Block &block, bool merge) {
-    for (long y = 0; y < block.queries && !merge; y++) memset(x + y * row, 0, sizeof(Number) * features);
+inline void begin(Number *x, int64_t row, int64_t features, const Block &block, bool merge) {
+    for (int64_t y = 0; y < block.queries && !merge; y++) memset(x + y * row, 0, sizeof(Number) * features);
 }
 
 /* Row y of x times factor[y]. */
-inline void multiply(Number *x, long row, long features, const Block &block, const Lanes factor) {
-    for (long y = 0; y < block.queries; y++)
-        for (long f = 0; f < features; f++) x[y * row + f] *= factor[y];
+inline void multiply(Number *x, int64_t row, int64_t features, const Block &block, const Lanes factor) {
+    for (int64_t y = 0; y < block.queries; y++)
+        for (int64_t f = 0; f < features; f++) x[y * row + f] *= factor[y];
 }
 
 } // namespace
 
 /* Of the row of each query: the mean of the values, the largest score, and the sum of 2^(score - largest). */
-extern "C" void forward(const Work &work, const Number *q, const Number *k, const Number *v, Number *mean, Number *largest,
-                        Number *total) {
-    const long d = work.d, d_v = work.d_v, step = work.step;
+extern "C" void forward(const Work &work, const Number *q, const Number *k, const Number *v, Number *mean,
+                        Number *largest, Number *total) {
+    const int64_t d = work.d, d_v = work.d_v, step = work.step;
     Lanes queries[FEATURES], scores[KEYS], most, sum, shrink;
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
-        const long first = block->first, present = block->queries;
+        const int64_t first = block->first, present = block->queries;
         Number *values = mean + first * d_v; /* the sum of weight times value, until it is divided */
         to_lanes(queries, q + first * d, step * d, d, *block, work.scale);
-        for (long y = 0; y < QUERIES; y++) {
+        for (int64_t y = 0; y < QUERIES; y++) {
             const bool begun = work.merge && y < present;
             most[y] = begun ? largest[first + y * step] : Limits::lowest();
             sum[y] = begun ? total[first + y * step] : 0;
         }
         begin(values, step * d_v, d_v, *block, work.merge);
         if (work.merge) multiply(values, step * d_v, d_v, *block, sum);
-        chunks(work, *block, [&](const Span &span, long from, long count, long row) {
+        chunks(work, *block, [&](const Span &span, int64_t from, int64_t count, int64_t row) {
             score(scores, work, *block, span, from, count, k + row * d, queries);
             weigh(scores, count, most, sum, shrink);
             multiply(values, step * d_v, d_v, *block, shrink);
             product(values, step * d_v, present, {*scores, 1, QUERIES}, v + row * d_v, step * d_v, count, d_v, true);
         });
-        for (long y = 0; y < present; y++) {
+        for (int64_t y = 0; y < present; y++) {
             largest[first + y * step] = most[y], total[first + y * step] = sum[y];
             shrink[y] = sum[y] == 0 ? 1 : 1 / sum[y];
         }
@@ -243,26 +242,26 @@ extern "C" void forward(const Work &work, const Number *q, const Number *k, cons
 extern "C" void backward(const Work &work, const Number *q, const Number *k, const Number *v, const Number *mean,
                          const Number *largest, const Number *total, const Number *g, Number *to_q, Number *to_k,
                          Number *to_v) {
-    const long d = work.d, d_v = work.d_v, step = work.step;
+    const int64_t d = work.d, d_v = work.d_v, step = work.step;
     const Vector natural = all(Number(work.scale * M_LN2));
     Lanes queries[FEATURES], gradients[FEATURES], weights[KEYS], slopes[KEYS];
     Lanes most = {}, share = {}, common = {};
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
-        const long first = block->first, present = block->queries;
+        const int64_t first = block->first, present = block->queries;
         const Number *own_q = q + first * d, *own_g = g + first * d_v;
         to_lanes(queries, own_q, step * d, d, *block, work.scale);
         to_lanes(gradients, own_g, step * d_v, d_v, *block, 1);
-        for (long y = 0; y < present; y++) {
-            const long row = first + y * step;
+        for (int64_t y = 0; y < present; y++) {
+            const int64_t row = first + y * step;
             most[y] = largest[row], share[y] = total[row] == 0 ? 0 : 1 / total[row], common[y] = 0;
-            for (long f = 0; f < d_v; f++) common[y] += g[row * d_v + f] * mean[row * d_v + f];
+            for (int64_t f = 0; f < d_v; f++) common[y] += g[row * d_v + f] * mean[row * d_v + f];
         }
         begin(to_q + first * d, step * d, d, *block, work.merge);
-        chunks(work, *block, [&](const Span &span, long from, long count, long row) {
+        chunks(work, *block, [&](const Span &span, int64_t from, int64_t count, int64_t row) {
             const Number *keys = k + row * d, *values = v + row * d_v;
             score(weights, work, *block, span, from, count, keys, queries);
             product(*slopes, QUERIES, count, {values, step * d_v, 1}, *gradients, QUERIES, d_v, QUERIES, false);
-            for (long x = 0; x < count; x++)
+            for (int64_t x = 0; x < count; x++)
                 for (int y = 0; y < QUERIES; y += LANES) {
                     const Vector weight = power_of_two(at(weights[x] + y) - at(most + y)) * at(share + y);
                     at(weights[x] + y) = weight;
