@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from peers import METHODS
 from PIL import Image
 from report import Part, doubling, targets, write, wrong
 
+from lib import compiled
 from lib.masks import causal, explicit, offsets, window
 
 pytestmark = pytest.mark.skipif(
@@ -74,6 +76,8 @@ def test_a_run_says_what_it_ran_on(quick_run):
     assert about["quick"] is True
     assert about["versions"]["torch"] == torch.__version__
     assert about["versions"]["numpy"] == np.__version__
+    there = shutil.which(compiled.compiler_name()) is not None
+    assert (about["versions"]["C++ compiler"] != "none") == there
     assert ("not installed" in about["versions"]["attn-gym"]) != installed("attn_gym")
     page = (quick_run / "benchmarks.md").read_text()
     assert f"2026-01-02; {about['cpu']}, {about['cores']} cores" in page

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from peers import METHODS
 
+from lib.compiled import compiler_name
 from lib.figures import ACCENT, INK, show
 
 PACKAGES = ("torch", "numpy", *MEASURED)
@@ -278,11 +280,20 @@ def machine(python: Path) -> dict:
         print(json.dumps({{"Python": platform.python_version()}} | versions))"""
     found = subprocess.run([python, "-c", code], check=True, capture_output=True)
     return {
-        "versions": json.loads(found.stdout),
+        "versions": json.loads(found.stdout) | {"C++ compiler": compiler()},
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
     }
+
+
+def compiler() -> str:
+    """Of the C++ compiler, on which the course's own times depend, the name and the version."""
+    path = shutil.which(compiler_name())
+    if path is None:
+        return "none"
+    asked = subprocess.run([path, "-dumpversion"], check=True, capture_output=True)
+    return f"{compiler_name()} {asked.stdout.decode().strip()}"
 
 
 def cpu_name() -> str:
