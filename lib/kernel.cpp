@@ -115,7 +115,8 @@ struct Block {
 };
 
 /* The keys of a span stand in rows first, first + step, …. Query y may read key x if low <= y - x <= high; or, where
-   `words` is not negative, if bit y of words[x] is set, counted from there. */
+   `words` is not negative, if bit y of words[x] is set, counted from there. Of a span between low and high, somebody
+   may read each key. */
 struct Span {
     int64_t first, keys, low, high, words;
 };
@@ -137,7 +138,6 @@ namespace {
 inline uint32_t readers(const Work &work, const Span &span, int64_t key) {
     if (span.words >= 0) return work.words[span.words + key];
     const int64_t low = key + span.low, high = key + span.high; /* of y */
-    if (high < 0 || low >= QUERIES) return 0;
     return ~0u << (low > 0 ? low : 0) & ~0u >> (high < QUERIES - 1 ? QUERIES - 1 - high : 0);
 }
 
