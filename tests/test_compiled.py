@@ -131,6 +131,21 @@ def test_threads_change_nothing(mask, heads, key_heads):
             assert torch.equal(one, other)
 
 
+def test_what_goes_wrong_in_a_thread_is_not_lost(monkeypatch):
+    def failing(*_):
+        raise ValueError("in a thread")
+
+    monkeypatch.setattr(compiled, "_run", failing)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with pytest.raises(ValueError, match="in a thread"):
+                attention(*tensors(), MASKS["band"], backend="tiled")
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_scores_that_leave_nothing_of_others():
     """Weights down to 2^-300 are 0 or nearly so, those in between exact; NaN reaches the rows that read it."""
     q = torch.zeros(1, 64, 1)

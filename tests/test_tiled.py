@@ -171,6 +171,21 @@ def test_any_expression_is_computed(mask, n_k, short):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["window", "offsets", "hybrid"])
+def test_the_gradient_of_the_output_may_lie_anyhow_in_memory(name):
+    """That of a sum is one number for all; that of a transposed output lies across."""
+    mask, _ = CUT[name]
+    q, k, v = problem(128, 128)
+    across = torch.linspace(-1, 1, 2 * 128 * 5, dtype=torch.float64).view(2, 5, 128)
+    for weigh in (torch.sum, lambda output: (output.mT * across).sum()):
+        found, wanted = (
+            torch.autograd.grad(weigh(attention(q, k, v, mask, backend=x)), (q, k, v))
+            for x in ("tiled", "dense")
+        )
+        for one, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
+
+
 @pytest.mark.parametrize(
     "name", ["window", "window and strided", "window and offsets", "hybrid", "ring"]
 )
