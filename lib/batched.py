@@ -1,4 +1,4 @@
-"""The loops of `lib.tiled` as batched matrix products, on any device and in any precision.
+"""The loops of `lib.tiled` as batched matrix products, on any device.
 
 Every piece gets its scores, its softmax and its mean of values. Where several pieces serve one query, the online
 softmax merges them (Milakov & Gimelshein 2018; Chapter 9). The backward pass computes the weights anew, from the

@@ -1,9 +1,10 @@
 """The loops of `lib/kernel.cpp`: compiled when they are first needed, and called for a layer of pieces.
 
 A C++ compiler can do what batched matrix products cannot: no score ever leaves the processor's cache. Where there is
-none, `lib.batched` computes the same. Like FlexAttention, this takes the compiler that `CXX` names, else `g++`.
+none, `lib.batched` computes the same. The compiler is the one that `CXX` names, else `g++`.
 """
 
+import atexit
 import ctypes
 import hashlib
 import math
@@ -12,20 +13,28 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 
 import torch
 
 from lib.pieces import Blocks, Layer
-from lib.spans import spans_of
+from lib.spans import QUERIES, spans_of
 
 SOURCE = Path(__file__).with_name("kernel.cpp")
-OPTIONS = ("-O3", "-march=native", "-std=gnu++17", "-fPIC", "-shared")
+FEATURES = 256  # at most
+OPTIONS = (
+    "-O3", "-march=native", "-std=gnu++17", "-fPIC", "-shared",
+    f"-DQUERIES={QUERIES}", f"-DFEATURES={FEATURES}",
+)  # fmt: skip
 FOR_TYPE = {torch.float32: (), torch.float64: ("-DDOUBLE",)}
-FEATURES = 256  # at most, as in kernel.cpp
+SECONDS = 120  # that a compiler may take; it takes one or two
+# Parts of a layer whose backward passes may run side by side. Their number decides in which order gradients are summed.
+PARTS = 16
 
 
 class Work(ctypes.Structure):
@@ -43,7 +52,10 @@ class Work(ctypes.Structure):
 
 
 def takes(layer: Layer, q: torch.Tensor, v: torch.Tensor) -> bool:
-    """Can the compiled loops compute this layer? They know float32 and float64 on the CPU, and no diagonals."""
+    """Can the compiled loops compute this layer? They know float32 and float64 on the CPU, and no diagonals.
+
+    What the first question compiles is kept.
+    """
     return (
         any(isinstance(piece, Blocks) for piece in layer[:1])
         and q.device.type == "cpu"
@@ -54,19 +66,23 @@ def takes(layer: Layer, q: torch.Tensor, v: torch.Tensor) -> bool:
 
 def forward(layer, q, k, v, state, scale: float, *, first: bool) -> None:
     """`lib.batched.forward`."""
-    spans = spans_of(layer)
-    _forward(*spans.tensors, q, k, v, *state, spans.step, scale, not first)
+    tensors = (*_spans(layer), q, k, v, *state)
+    _forward(*tensors, spans_of(layer).step, scale, not first)
 
 
 def backward(layer, q, k, v, state, g, to_q, to_k, to_v, scale: float, *, first: bool):
     """`lib.batched.backward`."""
+    tensors = (*_spans(layer), q, k, v, *state, g, to_q, to_k, to_v)
+    _backward(*tensors, spans_of(layer).step, scale, not first)
+
+
+def _spans(layer: Layer) -> Iterator[torch.Tensor]:
     spans = spans_of(layer)
-    tensors = (*spans.tensors, q, k, v, *state, g, to_q, to_k, to_v)
-    _backward(*tensors, spans.step, scale, not first)
+    return (torch.from_numpy(x) for x in (spans.blocks, spans.spans, spans.words))
 
 
-# Whatever traces a program of PyTorch's (torch.compile, torch.export, make_fx) must see these calls, of which it knows
-# nothing otherwise. All tensors are contiguous: (heads, tokens, features).
+# What traces a program of PyTorch's, such as torch.compile and torch.export, sees operations only: as plain calls,
+# these would be missing from what it makes. All tensors are contiguous: (heads, tokens, features).
 operation = partial(torch.library.custom_op, device_types="cpu")
 
 
@@ -97,17 +113,34 @@ def _backward(
     g: torch.Tensor, to_q: torch.Tensor, to_k: torch.Tensor, to_v: torch.Tensor,
     step: int, scale: float, merge: bool,
 ) -> None:  # fmt: skip
-    """Threads share the heads of the keys: blocks of queries add to the same keys."""
+    """Threads share the heads of the keys, and parts of the blocks as long as no two add to the same keys."""
     call, group = library(q.dtype).backward, _group(q, k)
-    work = _work(blocks, spans, words, q, v, step, scale, merge)
 
-    def of_key_head(number: int) -> None:
+    def of_key_head(part: torch.Tensor, number: int) -> None:
+        work = _work(part, spans, words, q, v, step, scale, merge)
         for head in range(number * group, (number + 1) * group):
             of_query = (x[head] for x in (mean, largest, total, g, to_q))
             of_key = to_k[number], to_v[number]
             _run(call, work, (q[head], k[number], v[number], *of_query, *of_key))
 
-    _in_threads([partial(of_key_head, number) for number in range(len(k))])
+    for parts in _side_by_side(blocks, spans, step):
+        pairs = product(parts, range(len(k)))
+        _in_threads([partial(of_key_head, *pair) for pair in pairs])
+
+
+def _side_by_side(blocks, spans, step: int) -> list[list[torch.Tensor]]:
+    """The blocks in groups of parts, one after the other; the parts of a group read different keys.
+
+    Neighbouring parts of a band share keys, the next but one do not. Where they do, as with a sink, all is one part.
+    """
+    parts = [part for part in blocks.tensor_split(PARTS) if len(part)]
+    rows = []
+    for part in parts:
+        read = spans[part[0, 2] : part[-1, 3]]
+        rows.append((read[:, 0].min(), (read[:, 0] + read[:, 1] * step).max()))
+    if all(one[1] <= other[0] for one, other in zip(rows, rows[2:], strict=False)):
+        return [parts[::2], parts[1::2]]
+    return [[blocks]]
 
 
 def _group(q, k) -> int:
@@ -120,7 +153,7 @@ def _work(blocks, spans, words, q, v, step: int, scale: float, merge: bool) -> W
 
 
 def _run(call: Callable, work: Work, tensors: Iterable[torch.Tensor]) -> None:
-    call(ctypes.byref(work), *(ctypes.c_void_p(x.data_ptr()) for x in tensors))
+    call(ctypes.byref(work), *(x.data_ptr() for x in tensors))
 
 
 def _in_threads(tasks: list[Callable[[], None]]) -> None:
@@ -137,7 +170,7 @@ def _in_threads(tasks: list[Callable[[], None]]) -> None:
 
 def compiler_name() -> str:
     """The C++ compiler that is asked for."""
-    return os.environ.get("CXX", "g++")
+    return os.environ.get("CXX") or "g++"
 
 
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
@@ -151,36 +184,62 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
     if compiler is None:
         return None
     try:
-        return ctypes.CDLL(str(_compiled([compiler, *OPTIONS, *FOR_TYPE[dtype]])))
-    except (OSError, subprocess.CalledProcessError) as error:
+        loaded = _loaded([compiler, *OPTIONS, *FOR_TYPE[dtype]])
+    except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
         warnings.warn(
-            f"{compiler} could not compile lib/kernel.cpp, so PyTorch's own operations take its place, which are "
-            f"slower: {said}",
+            f"lib/kernel.cpp could not be compiled with {compiler} and loaded from {_folder()}, so PyTorch's own "
+            f"operations take its place, which are slower: {said}",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=2,
         )
         return None
+    for name, tensors in (("forward", 6), ("backward", 10)):
+        function = getattr(loaded, name)
+        function.argtypes = [ctypes.POINTER(Work), *[ctypes.c_void_p] * tensors]
+        function.restype = None
+    return loaded
 
 
-def _compiled(command: list[str]) -> Path:
-    """The compiled file in the user's cache, made if it is not there.
+def _loaded(command: list[str]) -> ctypes.CDLL:
+    """The library that the command compiles, from the folder where it is kept if it is there.
 
     Its name tells of what it was made: the source, the options and what the compiler knows of this processor.
     """
     processor = _output([*command, "-dM", "-E", "-x", "c++", os.devnull])
-    made_of = f"{command} {processor} {SOURCE.read_text()}"
-    name = f"kernel-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = cache / "masking-the-future" / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            new = Path(folder, name)
-            _output([*command, str(SOURCE), "-o", str(new)])
-            new.replace(path)  # at once, whoever else is compiling it
-    return path
+    made_of = f"{command} {processor}".encode() + SOURCE.read_bytes()
+    path = _folder() / f"kernel-{hashlib.sha256(made_of).hexdigest()[:16]}.so"
+    if path.exists():
+        with suppress(OSError):  # damaged, so it is made anew
+            return ctypes.CDLL(str(path))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        new = Path(folder, path.name)
+        _output([*command, str(SOURCE), "-o", str(new)])
+        new.replace(path)  # at once, whoever else is compiling it
+    return ctypes.CDLL(str(path))
+
+
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    """Where compiled files are kept: in the user's cache, or, if nothing can be written there, until Python ends."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = cache / "masking-the-future"
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows the user's home
+        folder = Path(tempfile.mkdtemp(prefix="masking-the-future-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        timeout=SECONDS,
+        encoding="utf-8",
+        errors="replace",
+    )
+    return done.stdout

@@ -1,12 +1,13 @@
 /* Exact attention over the pairs that a mask allows: the loops that lib/compiled.py compiles and calls.
 
-   Queries come in blocks of up to 32, one to a lane: a row of `scores` holds the scores of one key with all of them,
+   Queries come in blocks of up to QUERIES, one to a lane: a row of `scores` holds the scores of one key with all of them,
    so that sums and maxima over the keys need nothing from a neighbouring lane. Keys come in chunks, and the online
    softmax puts the chunks together (Milakov & Gimelshein 2018; Chapter 9). No score leaves the processor's cache,
    which is the idea of FlashAttention (Dao et al. 2022).
 
    Rows of q and k have d numbers, rows of v, of g and of the mean of the values d_v. Scores are powers of two: e^s is
-   2^(s · log2 e), and `scale` holds the factor. With -DDOUBLE all numbers have 64 bits instead of 32. */
+   2^(s · log2 e), and `scale` holds the factor. Who compiles this says -DQUERIES=… (32, as many as a word has bits), the
+   largest number of FEATURES, and -DDOUBLE for numbers of 64 bits instead of 32. */
 
 #include <cmath>
 #include <cstdint>
@@ -31,8 +32,7 @@ constexpr int REGISTER = 64, ROWS = 8;
 constexpr int REGISTER = 32, ROWS = 4;
 #endif
 constexpr int LANES = REGISTER / sizeof(Number);
-constexpr int QUERIES = 32, KEYS = 96;
-constexpr int FEATURES = 256; /* at most */
+constexpr int KEYS = 96; /* in a chunk */
 
 typedef Number Vector __attribute__((vector_size(REGISTER), aligned(sizeof(Number)), may_alias));
 typedef Integer Whole __attribute__((vector_size(REGISTER), aligned(sizeof(Number)), may_alias));
@@ -43,7 +43,7 @@ inline const Vector &at(const Number *x) { return *reinterpret_cast<const Vector
 inline Vector all(Number x) { return x - Vector{}; }
 
 /* 2^x for x below the largest exponent: the whole part goes into the exponent, and of e^(rest · ln 2) come so many
-   terms that what they leave out, with |rest| up to a half, is less than 6e-9 (4e-18). A result too small for full
+   terms that what they leave out, with |rest| up to a half, is less than 6e-9 (5e-18). A result too small for full
    precision is 0 or another number as small. NaN stays NaN. */
 inline Vector power_of_two(Vector x) {
     constexpr int TERMS = sizeof(Number) == 4 ? 8 : 14, DIGITS = Limits::digits - 1;
@@ -67,16 +67,18 @@ struct Matrix {
 /* c (rows, vectors · LANES) = (add: +) a (rows, ny) · b (ny, vectors · LANES), all sums in registers. */
 template <int rows, int vectors>
 inline void panel(Number *c, int64_t c_row, Matrix a, const Number *b, int64_t b_row, int64_t ny, bool add) {
-    Vector sum[rows][vectors];
-    for (int x = 0; x < rows; x++)
-        for (int i = 0; i < vectors; i++) sum[x][i] = add ? at(c + x * c_row + i * LANES) : all(0);
+    Vector sum[rows][vectors] = {};
     for (int64_t y = 0; y < ny; y++)
 #pragma GCC unroll 8
         for (int x = 0; x < rows; x++)
             for (int i = 0; i < vectors; i++)
                 sum[x][i] += a.start[x * a.row + y * a.column] * at(b + y * b_row + i * LANES);
+    /* What is there is added last: many small numbers, one by one, would be lost beside a large one. */
     for (int x = 0; x < rows; x++)
-        for (int i = 0; i < vectors; i++) at(c + x * c_row + i * LANES) = sum[x][i];
+        for (int i = 0; i < vectors; i++) {
+            Vector &to = at(c + x * c_row + i * LANES);
+            to = add ? to + sum[x][i] : sum[x][i];
+        }
 }
 
 /* The same for nx rows: in panels of ROWS, then of half as many, then row by row. */
@@ -101,9 +103,9 @@ inline void product(Number *c, int64_t c_row, int64_t nx, Matrix a, const Number
         panels<1>(c + column, c_row, nx, a, b + column, b_row, ny, add);
     for (; column < columns; column++)
         for (int64_t x = 0; x < nx; x++) {
-            Number sum = add ? c[x * c_row + column] : 0;
+            Number sum = 0, &to = c[x * c_row + column];
             for (int64_t y = 0; y < ny; y++) sum += a.start[x * a.row + y * a.column] * b[y * b_row + column];
-            c[x * c_row + column] = sum;
+            to = add ? to + sum : sum;
         }
 }
 

@@ -103,8 +103,16 @@ class Strided(Blocks):
         too_early = max(self.m - 1 - self.high, 0)  # x < too_early, for the last query
         too_late = max(1 - self.low, 0)  # x ≥ too_late, for the first query
         ends = (0, min(too_early, self.c)), (too_late, self.c)
-        band = self.m, self.low, self.high, like.dtype, like.device
-        return [(slice(*end), _outside(*end, *band)) for end in ends if end[0] < end[1]]
+        return [
+            (slice(*end), self._outside(end, like)) for end in ends if end[0] < end[1]
+        ]
+
+    def _outside(self, keys: tuple[int, int], like: torch.Tensor) -> torch.Tensor:
+        """(keys, m): −∞ for key x and query y unless low ≤ y − x ≤ high, else 0."""
+        y = torch.arange(self.m, device=like.device)
+        difference = y - torch.arange(*keys, device=like.device)[:, None]
+        outside = (difference < self.low) | (difference > self.high)
+        return _minus_infinity(outside, like.dtype)
 
     def add_keys(self, x, values):
         # Blocks that overlap are added one stretch at a time.
@@ -121,16 +129,6 @@ class Strided(Blocks):
             (self.hop * row, self.step * row, feature),
             x.storage_offset() + first * row,
         )
-
-
-@lru_cache(maxsize=64)
-def _outside(
-    first: int, last: int, m: int, low: int, high: int, dtype: torch.dtype, device: torch.device
-) -> torch.Tensor:  # fmt: skip
-    """(last − first, m): −∞ for key x and query y unless low ≤ y − x ≤ high, else 0."""
-    y = torch.arange(m, device=device)
-    difference = y - torch.arange(first, last, device=device)[:, None]
-    return _minus_infinity((difference < low) | (difference > high), dtype)
 
 
 def _minus_infinity(where: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -156,25 +154,32 @@ class Tiles(Blocks):
         return len(self.rows) * TILE
 
     def queries(self, x):
-        return self._tiles(x).index_select(0, self.rows).unflatten(1, (TILE, -1))
+        tiles = self._tiles(x).index_select(0, _like(self.rows, x))
+        return tiles.unflatten(1, (TILE, -1))
 
     def keys(self, x):
-        tiles = self._tiles(x).index_select(0, self.columns.flatten())
+        tiles = self._tiles(x).index_select(0, _like(self.columns, x).flatten())
         return tiles.view(len(self.rows), -1, x.shape[1])
 
     def bias(self, like: torch.Tensor) -> Bias:
-        forbidden = ~self.patterns[self.pattern].flatten(1, 2)
+        asked = _like(self.patterns, like)[_like(self.pattern, like)]
+        forbidden = ~asked.flatten(1, 2)
         return [(slice(0, forbidden.shape[1]), _minus_infinity(forbidden, like.dtype))]
 
     def store(self, x, values):
-        self._tiles(x).index_copy_(0, self.rows, values.flatten(1))
+        self._tiles(x).index_copy_(0, _like(self.rows, x), values.flatten(1))
 
     def add_keys(self, x, values):
-        tiles = values.reshape(self.columns.numel(), -1)
-        self._tiles(x).index_add_(0, self.columns.flatten(), tiles)
+        tiles = values.reshape(self.columns.size, -1)
+        self._tiles(x).index_add_(0, _like(self.columns, x).flatten(), tiles)
 
     def _tiles(self, x):
         return x.view(len(x) // TILE, -1)
+
+
+def _like(array: np.ndarray, x: torch.Tensor) -> torch.Tensor:
+    """As a tensor on the device of x."""
+    return torch.from_numpy(array).to(x.device)
 
 
 @dataclass(frozen=True)
@@ -270,12 +275,12 @@ def plan(
         layers = _by_difference(whole, *shape, at_once)
         if layers is not None:
             return Plan(layers, n_q)
-    tiles = _by_tiles(mask, *shape, batch_row, device, at_once)
+    tiles = _by_tiles(mask, *shape, batch_row, at_once)
     bands = [run for run in whole if _is_band(run)]
     if bands:
         # What lies outside of the bands is tiled; then the bands' ragged ends are in no tile.
         rest = reduce(lambda m, band: m & ~_between(*band), bands, mask)
-        beside = _by_tiles(rest, *shape, batch_row, device, at_once)
+        beside = _by_tiles(rest, *shape, batch_row, at_once)
         pairs_saved = TILE**2 * (_tiles_of(tiles) - _tiles_of(beside))
         if pairs_saved > sum(n_q * (BLOCK + high - low) for low, high in bands):
             layers = [tuple(_band(*band, *shape, at_once)) for band in bands]
@@ -292,7 +297,7 @@ def _between(low: int, high: int) -> Mask:
 
 
 def _tiles_of(pieces: tuple[Tiles, ...]) -> int:
-    return sum(piece.columns.numel() for piece in pieces)
+    return sum(piece.columns.size for piece in pieces)
 
 
 def _by_difference(found, n_q, n_k, shift, at_once) -> list[Layer] | None:
@@ -382,14 +387,13 @@ def _residues(stride, low, high, n, at_once) -> Iterator[Strided]:
                 )  # fmt: skip
 
 
-def _by_tiles(mask, n_q, n_k, shift, batch_row, device, at_once) -> tuple[Tiles, ...]:
+def _by_tiles(mask, n_q, n_k, shift, batch_row, at_once) -> tuple[Tiles, ...]:
     """Rows of tiles with equally many tiles that hold an allowed pair, together; in each, PARTIAL tiles first."""
     states = tile_map(mask, n_q, n_k, TILE).states
     states = (states if batch_row is None else states[batch_row]).copy()
     if n_k % TILE:  # padding is for no query to read
         states[:, -1] = np.minimum(states[:, -1], PARTIAL)
     patterns, pattern = _patterns(states, mask, n_q, n_k, shift, batch_row)
-    patterns = torch.as_tensor(patterns, device=device)
     counts = (states != EMPTY).sum(axis=1)
     partial = (states == PARTIAL).sum(axis=1)
     pieces = []
@@ -401,13 +405,9 @@ def _by_tiles(mask, n_q, n_k, shift, batch_row, device, at_once) -> tuple[Tiles,
             some = rows[start : start + size]
             # PARTIAL is 1, FULL 2 and EMPTY 0: sorted by (state − 1) mod 3, the first `count` are wanted.
             order = np.argsort((states[some] - 1) % 3, axis=1, kind="stable")
-            columns = order[:, :count]
+            columns = order[:, :count].copy()
             asked = columns[:, : partial[some].max()]
-            numbers = some, columns, pattern[some[:, None], asked]
-            some, columns, asked = (
-                torch.as_tensor(x.copy(), device=device) for x in numbers
-            )
-            pieces.append(Tiles(some, columns, patterns, asked))
+            pieces.append(Tiles(some, columns, patterns, pattern[some[:, None], asked]))
     return tuple(pieces)
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 
 from lib import pieces
 from lib.pieces import Strided, Tiles
 
-QUERIES = 32  # as in kernel.cpp
+QUERIES = 32  # in a block: as many as a word has bits
 UNLIMITED = 2**40
 
 
@@ -21,13 +20,14 @@ UNLIMITED = 2**40
 class Spans:
     """What the blocks of a layer read.
 
-    `tensors`: the blocks (B, 4), each with its first row, its number of queries, the number of its first span and
-    of the one after its last; the spans (S, 5), each with its first row, its number of keys, the lowest and highest
-    y − x that is allowed, and where its keys begin among the words, or −1; and the words, of 32 bits each. Rows are
-    `step` apart.
+    `blocks` (B, 4): the first row, the number of queries, the number of the first span and of the one after the last.
+    `spans` (S, 5): the first row, the number of keys, the lowest and highest y − x that is allowed, and where the keys
+    begin among the words, or −1. `words`: 32 bits each. Rows are `step` apart.
     """
 
-    tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    blocks: np.ndarray
+    spans: np.ndarray
+    words: np.ndarray
     step: int
 
 
@@ -45,8 +45,17 @@ def spans_of(layer: tuple[Strided, ...] | tuple[Tiles, ...]) -> Spans:
         blocks.append(np.stack([first, number, end - some.shape[1], end], axis=1))
         spans.append(some.reshape(-1, 5))
         found += len(spans[-1])
-    arrays = np.concatenate(blocks), np.concatenate(spans), words
-    return Spans(tuple(torch.from_numpy(x) for x in arrays), step)
+    return Spans(*_in_order(np.concatenate(blocks), np.concatenate(spans)), words, step)
+
+
+def _in_order(blocks: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks as their queries follow one another, and the spans as the blocks do."""
+    blocks = blocks[np.argsort(blocks[:, 0], kind="stable")]
+    first, counts = blocks[:, 2].copy(), blocks[:, 3] - blocks[:, 2]
+    blocks[:, 3] = np.cumsum(counts)
+    blocks[:, 2] = blocks[:, 3] - counts
+    moved = np.repeat(first - blocks[:, 2], counts)
+    return blocks, spans[np.arange(len(spans)) + moved]
 
 
 # Of R blocks: their first rows (R,), the number of queries in each, the t spans of each (R, t, 5).
@@ -72,7 +81,7 @@ def _of_tiles(layer: tuple[Tiles, ...]) -> tuple[np.ndarray, Iterator[Part]]:
     """The words of all patterns, and the parts."""
     tile = pieces.TILE
     n_parts = -(-tile // QUERIES)
-    patterns = layer[0].patterns.numpy()  # (number, keys, queries), the same for all
+    patterns = layer[0].patterns  # (number, keys, queries), the same for all
     padded = np.zeros((len(patterns), tile, n_parts * QUERIES), bool)
     padded[..., :tile] = patterns
     words = np.packbits(padded, axis=-1, bitorder="little").view(np.int32)
@@ -85,9 +94,7 @@ def _of_tiles(layer: tuple[Tiles, ...]) -> tuple[np.ndarray, Iterator[Part]]:
 
     def parts() -> Iterator[Part]:
         for piece in layer:
-            rows, columns, pattern = (
-                x.numpy() for x in (piece.rows, piece.columns, piece.pattern)
-            )
+            rows, columns, pattern = piece.rows, piece.columns, piece.pattern
             asked = pattern.shape[1]
             for part in range(n_parts):
                 spans = np.empty((*columns.shape, 5), np.int64)

@@ -26,7 +26,7 @@ def attend(
     """`lib.layout.Attend`, on any device, with gradients. Half precision is computed in float32.
 
     `lib.torch_attention.attention` checks the arguments and calls this. Keys that a query may not read count
-    for nothing as long as they are finite: 0 · NaN is NaN, so a NaN reaches the queries of its tile, not of others.
+    for nothing as long as they are finite: 0 · NaN is NaN, so a NaN reaches the outputs of its tile, not of others.
     """
     dtype = torch.promote_types(q.dtype, torch.float32)
     n_q, n_k = q.shape[-2], k.shape[-2]
@@ -80,10 +80,10 @@ class OverPieces(torch.autograd.Function):
         q, k, v, *state = ctx.saved_tensors
         to_q = _rows_like(q, q.shape[-1], 0, ctx.cut)
         to_k, to_v = torch.zeros_like(k), torch.zeros_like(v)
+        tensors = q, k, v, state, gradient.contiguous(), to_q, to_k, to_v
         with _no_autocast(q):
             for number, layer in enumerate(ctx.cut.layers):
                 loops = _loops(layer, q, v)
-                tensors = q, k, v, state, gradient.contiguous(), to_q, to_k, to_v
                 loops.backward(layer, *tensors, ctx.scale, first=number == 0)
         return to_q, to_k, to_v, None, None
 

@@ -9,9 +9,10 @@ import warnings
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from lib import compiled
+from lib import compiled, pieces, spans
 from lib.masks import causal, offsets, sink, strided, window
 from lib.torch_attention import attention
 
@@ -32,9 +33,15 @@ every_mask = pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def fresh(tmp_path, monkeypatch):
     """Nothing is compiled yet, and the cache is an empty folder, which is returned."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compiled._library.cache_clear()
+    forget()
     yield tmp_path
+    forget()
+
+
+def forget():
+    """As a new process, which knows nothing of what an earlier one compiled and where."""
     compiled._library.cache_clear()
+    compiled._folder.cache_clear()
 
 
 @pytest.fixture
@@ -174,7 +181,7 @@ def test_the_loops_are_compiled_once(fresh, monkeypatch):
     assert compiled.library(torch.float32) is compiled.library(torch.float32)
     [file] = (fresh / "masking-the-future").iterdir()
     assert sum(str(compiled.SOURCE) in command for command in commands) == 1
-    compiled._library.cache_clear()  # as in a new process
+    forget()
     compiled.library(torch.float32)
     assert sum(str(compiled.SOURCE) in command for command in commands) == 1
     compiled.library(torch.float64)
@@ -186,7 +193,7 @@ def test_another_source_is_compiled_anew(fresh, tmp_path, monkeypatch):
     changed = tmp_path / "changed.cpp"
     changed.write_text(compiled.SOURCE.read_text() + "/* changed */\n")
     monkeypatch.setattr(compiled, "SOURCE", changed)
-    compiled._library.cache_clear()
+    forget()
     assert compiled.library(torch.float32)._name != first._name
 
 
@@ -202,21 +209,104 @@ def test_without_a_compiler_the_others_compute_the_same(
     assert list(fresh.iterdir()) == []
 
 
-def test_a_compiler_that_fails_is_told_of(fresh, monkeypatch, calls):
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo no such option >&2; exit 1", "slower: no such option"),
+        ("sleep 20", "timed out"),
+        ("exit 0", "No such file"),  # and has compiled nothing
+    ],
+)
+def test_a_compiler_that_fails_is_told_of(fresh, monkeypatch, calls, script, told):
     failing = fresh / "failing"
-    failing.write_text("#!/bin/sh\necho no such option >&2\nexit 1\n")
+    failing.write_text(f"#!/bin/sh\n{script}\n")
     failing.chmod(0o755)
     monkeypatch.setenv("CXX", str(failing))
-    with pytest.warns(RuntimeWarning, match=r"failing could not compile.*such option"):
+    monkeypatch.setattr(compiled, "SECONDS", 0.5)
+    with pytest.warns(RuntimeWarning, match=f"(?s)compiled with .*failing.*{told}"):
         assert_right(tensors(), MASKS["band"], atol=1e-12, rtol=1e-10)
     assert not calls
 
 
-def test_a_cache_that_cannot_be_written_is_told_of(fresh, monkeypatch, calls):
-    monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
-    with pytest.warns(RuntimeWarning, match=r"could not compile.*Not a directory"):
+def nobody_knows():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("cache", ["not a folder", "nobody's"])
+def test_where_nothing_can_be_kept_the_loops_are_compiled_all_the_same(
+    fresh, monkeypatch, calls, cache
+):
+    if cache == "nobody's":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(compiled.Path, "home", nobody_knows)
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert_right(tensors(), MASKS["band"], atol=1e-12, rtol=1e-10)
-    assert not calls
+    assert calls
+
+
+def test_a_damaged_file_is_made_anew(fresh, monkeypatch, calls):
+    compiled.library(torch.float64)
+    [file] = (fresh / "masking-the-future").iterdir()
+    damaged = fresh / "another cache" / "masking-the-future" / file.name
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(file.read_bytes()[:1000])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "another cache"))
+    forget()
+    assert_right(tensors(), MASKS["band"], atol=1e-12, rtol=1e-10)
+    assert calls
+    assert damaged.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("add", ["forward", "backward"])
+def test_small_numbers_are_not_lost_beside_large_sums(add):
+    """Thousands of values near 1, or of gradients: no more than three times the error of batched products."""
+    n, dtype = 6000, torch.float32
+    q, k, noise = (x.detach() for x in tensors(16, 16, n, 1, 1, dtype))
+    qkv = [(x / 3).requires_grad_() for x in (q, k)] + [(1 + noise / 10)]
+    qkv[2].requires_grad_()
+    mask = causal & (window(3000) | sink(64))
+
+    def results(qkv):
+        output = attention(*qkv, mask, backend="tiled")
+        if add == "forward":
+            return [output.detach()]
+        return torch.autograd.grad(output.sum(), qkv)
+
+    exact = results([x.detach().double().requires_grad_() for x in qkv])
+    found = results(qkv)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "takes", lambda *_: False)
+        plain = results(qkv)
+    for one, other, truth in zip(found, plain, exact, strict=True):
+        allowed = max(3 * (other - truth).abs().max(), 2e-6 * truth.abs().max())
+        assert (one - truth).abs().max() <= allowed
+
+
+@every_mask
+@pytest.mark.parametrize("how", ["export", "fake"])
+def test_nothing_of_a_trace_stays_behind(mask, how):
+    """A mask that is met first while a program is traced is computed as ever afterwards."""
+    mask = mask.shift(0) & ~window(2).shift(50) | mask  # met nowhere else
+    pieces.plan.cache_clear()
+    spans.spans_of.cache_clear()
+    qkv = [x.detach() for x in tensors()]
+
+    class Attention(torch.nn.Module):
+        def forward(self, *qkv):
+            return attention(*qkv, mask, backend="tiled")
+
+    wanted = attention(*qkv, mask, backend="dense")
+    if how == "export":
+        exported = torch.export.export(Attention(), tuple(qkv))
+        torch.testing.assert_close(exported.module()(*qkv), wanted)
+    else:
+        with FakeTensorMode() as mode:
+            fake = Attention()(*(mode.from_tensor(x) for x in qkv))
+        assert fake.shape == wanted.shape
+    torch.testing.assert_close(Attention()(*qkv), wanted)
 
 
 @every_mask
