@@ -1,38 +1,22 @@
-"""The loops of `lib/kernel.cpp`: compiled when they are first needed, and called for a layer of pieces.
+"""The compiled loops of `lib/kernel.cpp`, called for a layer of pieces.
 
-A C++ compiler can do what batched matrix products cannot: no score ever leaves the processor's cache. Where there is
-none, `lib.batched` computes the same. The compiler is the one that `CXX` names, else `g++`.
+A C++ compiler can do what batched matrix products cannot: no score ever leaves the processor's cache. Where
+`lib.compiler` finds none, `lib.batched` computes the same.
 """
 
-import atexit
 import ctypes
-import hashlib
 import math
-import os
-import shutil
-import subprocess
-import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from itertools import product
-from pathlib import Path
 
 import torch
 
+from lib.compiler import FEATURES, library
 from lib.pieces import Blocks, Layer
-from lib.spans import QUERIES, spans_of
+from lib.spans import spans_of
 
-SOURCE = Path(__file__).with_name("kernel.cpp")
-FEATURES = 256  # at most
-OPTIONS = (
-    "-O3", "-march=native", "-std=gnu++17", "-fPIC", "-shared",
-    f"-DQUERIES={QUERIES}", f"-DFEATURES={FEATURES}",
-)  # fmt: skip
-FOR_TYPE = {torch.float32: (), torch.float64: ("-DDOUBLE",)}
-SECONDS = 120  # that a compiler may take; it takes one or two
 # Parts of a layer whose backward passes may run side by side. Their number decides in which order gradients are summed.
 PARTS = 16
 
@@ -166,80 +150,3 @@ def _in_threads(tasks: list[Callable[[], None]]) -> None:
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(task) for task in tasks]:
             done.result()
-
-
-def compiler_name() -> str:
-    """The C++ compiler that is asked for."""
-    return os.environ.get("CXX") or "g++"
-
-
-def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The compiled loops for numbers of this type; None without a compiler, or, with a warning, where it fails."""
-    return _library(dtype) if dtype in FOR_TYPE else None
-
-
-@lru_cache(maxsize=2)
-def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    compiler = shutil.which(compiler_name())
-    if compiler is None:
-        return None
-    try:
-        loaded = _loaded([compiler, *OPTIONS, *FOR_TYPE[dtype]])
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or error
-        warnings.warn(
-            f"lib/kernel.cpp could not be compiled with {compiler} and loaded from {_folder()}, so PyTorch's own "
-            f"operations take its place, which are slower: {said}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
-    for name, tensors in (("forward", 6), ("backward", 10)):
-        function = getattr(loaded, name)
-        function.argtypes = [ctypes.POINTER(Work), *[ctypes.c_void_p] * tensors]
-        function.restype = None
-    return loaded
-
-
-def _loaded(command: list[str]) -> ctypes.CDLL:
-    """The library that the command compiles, from the folder where it is kept if it is there.
-
-    Its name tells of what it was made: the source, the options and what the compiler knows of this processor.
-    """
-    processor = _output([*command, "-dM", "-E", "-x", "c++", os.devnull])
-    made_of = f"{command} {processor}".encode() + SOURCE.read_bytes()
-    path = _folder() / f"kernel-{hashlib.sha256(made_of).hexdigest()[:16]}.so"
-    if path.exists():
-        with suppress(OSError):  # damaged, so it is made anew
-            return ctypes.CDLL(str(path))
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        new = Path(folder, path.name)
-        _output([*command, str(SOURCE), "-o", str(new)])
-        new.replace(path)  # at once, whoever else is compiling it
-    return ctypes.CDLL(str(path))
-
-
-@lru_cache(maxsize=1)
-def _folder() -> Path:
-    """Where compiled files are kept: in the user's cache, or, if nothing can be written there, until Python ends."""
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = cache / "masking-the-future"
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, RuntimeError):  # RuntimeError: nobody knows the user's home
-        folder = Path(tempfile.mkdtemp(prefix="masking-the-future-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _output(command: list[str]) -> str:
-    done = subprocess.run(
-        command,
-        check=True,
-        capture_output=True,
-        timeout=SECONDS,
-        encoding="utf-8",
-        errors="replace",
-    )
-    return done.stdout

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from lib.compiled import compiler_name
+from lib.compiler import compiler_name
 from lib.masks import Mask
 from lib.tiles import FULL, PARTIAL, tile_map
 

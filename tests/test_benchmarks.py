@@ -18,7 +18,7 @@ from peers import METHODS
 from PIL import Image
 from report import Part, doubling, targets, write, wrong
 
-from lib import compiled
+from lib import compiler
 from lib.masks import causal, explicit, offsets, window
 
 pytestmark = pytest.mark.skipif(
@@ -76,7 +76,7 @@ def test_a_run_says_what_it_ran_on(quick_run):
     assert about["quick"] is True
     assert about["versions"]["torch"] == torch.__version__
     assert about["versions"]["numpy"] == np.__version__
-    there = shutil.which(compiled.compiler_name()) is not None
+    there = shutil.which(compiler.compiler_name()) is not None
     assert (about["versions"]["C++ compiler"] != "none") == there
     assert ("not installed" in about["versions"]["attn-gym"]) != installed("attn_gym")
     page = (quick_run / "benchmarks.md").read_text()

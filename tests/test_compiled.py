@@ -12,13 +12,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from lib import compiled, pieces, spans
+from lib import compiled, compiler, pieces, spans
 from lib.masks import causal, offsets, sink, strided, window
 from lib.torch_attention import attention
 
 pytestmark = pytest.mark.skipif(
-    compiled.library(torch.float32) is None,
-    reason=f"no C++ compiler: {compiled.compiler_name()} was not found",
+    compiler.library(torch.float32) is None,
+    reason=f"no C++ compiler: {compiler.compiler_name()} was not found",
 )
 MASKS = {
     "band": causal & window(40),
@@ -40,8 +40,8 @@ def fresh(tmp_path, monkeypatch):
 
 def forget():
     """As a new process, which knows nothing of what an earlier one compiled and where."""
-    compiled._library.cache_clear()
-    compiled._folder.cache_clear()
+    compiler._library.cache_clear()
+    compiler._folder.cache_clear()
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_compiled_loops_compute_bands_and_tiles(mask, dtype, calls):
 
 @pytest.mark.parametrize(
     ("mask", "features"),
-    [(offsets({0, 1, 5}), 8), (MASKS["band"], compiled.FEATURES + 1)],
+    [(offsets({0, 1, 5}), 8), (MASKS["band"], compiler.FEATURES + 1)],
     ids=["diagonals", "more features than fit"],
 )
 def test_what_the_compiled_loops_do_not_know_is_left_to_the_others(
@@ -116,8 +116,8 @@ def test_any_number_of_features(mask, d, d_v, calls):
 @every_mask
 def test_processors_with_narrower_registers(mask, fresh, monkeypatch, calls):
     """Compiled for any processor of this kind instead of this one."""
-    options = tuple(x for x in compiled.OPTIONS if x != "-march=native")
-    monkeypatch.setattr(compiled, "OPTIONS", options)
+    options = tuple(x for x in compiler.OPTIONS if x != "-march=native")
+    monkeypatch.setattr(compiler, "OPTIONS", options)
     assert_right(tensors(40, 20), mask, atol=1e-12, rtol=1e-10)
     assert calls
 
@@ -171,30 +171,30 @@ def test_scores_that_leave_nothing_of_others():
 
 
 def test_the_loops_are_compiled_once(fresh, monkeypatch):
-    commands, output = [], compiled._output
+    commands, output = [], compiler._output
 
     def noting(command):
         commands.append(command)
         return output(command)
 
-    monkeypatch.setattr(compiled, "_output", noting)
-    assert compiled.library(torch.float32) is compiled.library(torch.float32)
+    monkeypatch.setattr(compiler, "_output", noting)
+    assert compiler.library(torch.float32) is compiler.library(torch.float32)
     [file] = (fresh / "masking-the-future").iterdir()
-    assert sum(str(compiled.SOURCE) in command for command in commands) == 1
+    assert sum(str(compiler.SOURCE) in command for command in commands) == 1
     forget()
-    compiled.library(torch.float32)
-    assert sum(str(compiled.SOURCE) in command for command in commands) == 1
-    compiled.library(torch.float64)
+    compiler.library(torch.float32)
+    assert sum(str(compiler.SOURCE) in command for command in commands) == 1
+    compiler.library(torch.float64)
     assert len(list(file.parent.iterdir())) == 2
 
 
 def test_another_source_is_compiled_anew(fresh, tmp_path, monkeypatch):
-    first = compiled.library(torch.float32)
+    first = compiler.library(torch.float32)
     changed = tmp_path / "changed.cpp"
-    changed.write_text(compiled.SOURCE.read_text() + "/* changed */\n")
-    monkeypatch.setattr(compiled, "SOURCE", changed)
+    changed.write_bytes(compiler.SOURCE.read_bytes() + b"/* changed */\n")
+    monkeypatch.setattr(compiler, "SOURCE", changed)
     forget()
-    assert compiled.library(torch.float32)._name != first._name
+    assert compiler.library(torch.float32)._name != first._name
 
 
 @pytest.mark.parametrize("setting", ["PATH", "CXX"])
@@ -222,7 +222,7 @@ def test_a_compiler_that_fails_is_told_of(fresh, monkeypatch, calls, script, tol
     failing.write_text(f"#!/bin/sh\n{script}\n")
     failing.chmod(0o755)
     monkeypatch.setenv("CXX", str(failing))
-    monkeypatch.setattr(compiled, "SECONDS", 0.5)
+    monkeypatch.setattr(compiler, "SECONDS", 0.5)
     with pytest.warns(RuntimeWarning, match=f"(?s)compiled with .*failing.*{told}"):
         assert_right(tensors(), MASKS["band"], atol=1e-12, rtol=1e-10)
     assert not calls
@@ -238,7 +238,7 @@ def test_where_nothing_can_be_kept_the_loops_are_compiled_all_the_same(
 ):
     if cache == "nobody's":
         monkeypatch.delenv("XDG_CACHE_HOME")
-        monkeypatch.setattr(compiled.Path, "home", nobody_knows)
+        monkeypatch.setattr(compiler.Path, "home", nobody_knows)
     else:
         monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
     with warnings.catch_warnings():
@@ -248,7 +248,7 @@ def test_where_nothing_can_be_kept_the_loops_are_compiled_all_the_same(
 
 
 def test_a_damaged_file_is_made_anew(fresh, monkeypatch, calls):
-    compiled.library(torch.float64)
+    compiler.library(torch.float64)
     [file] = (fresh / "masking-the-future").iterdir()
     damaged = fresh / "another cache" / "masking-the-future" / file.name
     damaged.parent.mkdir(parents=True)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import masks, repeatable
 
-from lib import batched, compiled, pieces
+from lib import batched, compiled, compiler, pieces
 from lib.differences import OnDiagonal, along_diagonals, runs
 from lib.masks import (
     Mask,
@@ -97,8 +97,8 @@ LETTERS = {Strided: "S", Diagonals: "D", Tiles: "T"}
 def loops(request):
     """Everything here holds of the compiled loops, and of the batched products that take their place."""
     if request.param == "compiled":
-        if compiled.library(torch.float64) is None:
-            pytest.skip(f"no C++ compiler: {compiled.compiler_name()} was not found")
+        if compiler.library(torch.float64) is None:
+            pytest.skip(f"no C++ compiler: {compiler.compiler_name()} was not found")
         yield compiled
     else:
         with pytest.MonkeyPatch.context() as patch:
