@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from lib import compiled, compiler, pieces, spans
-from lib.masks import causal, offsets, sink, strided, window
+from lib.masks import causal, offsets, same_block, sink, strided, window
 from lib.torch_attention import attention
 
 pytestmark = pytest.mark.skipif(
@@ -136,6 +136,37 @@ def test_threads_change_nothing(mask, heads, key_heads):
     for threads in (2, 3, 8):
         for one, other in zip(found[1], found[threads], strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("mask", "divided"),
+    [
+        (causal & window(40), True),
+        (causal & strided(7) & window(200), True),
+        (causal & same_block(100), True),
+        (causal & strided(7), False),
+        (causal & (window(9) | sink(4)), False),
+    ],
+    ids=repr,
+)
+def test_what_runs_side_by_side_adds_to_different_keys(mask, divided):
+    n = 20_000
+    [layer] = pieces.plan(mask, n, n, None, torch.device("cpu")).layers
+    found = spans.spans_of(layer)
+    blocks, of_spans = torch.from_numpy(found.blocks), torch.from_numpy(found.spans)
+    groups = compiled._side_by_side(blocks, of_spans, found.step)
+    every = torch.cat([part for parts in groups for part in parts])
+    assert torch.equal(every[every[:, 0].argsort()], blocks)
+    assert (max(map(len, groups)) > 1) == divided
+    for parts in groups:
+        seen = set()
+        for part in parts:
+            read = set()
+            for _, _, first, last in part.tolist():
+                for row, keys, *_ in of_spans[first:last].tolist():
+                    read |= {*range(row, row + keys * found.step, found.step)}
+            assert not seen & read
+            seen |= read
 
 
 def test_what_goes_wrong_in_a_thread_is_not_lost(monkeypatch):
