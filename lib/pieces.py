@@ -32,6 +32,8 @@ BLOCK, END_BLOCK, ALIGNED = 32, 128, 32
 TILE = 64
 # A shorter run of differences is not worth a matrix product; more diagonals are not worth their copies.
 SHORTEST_BAND, MOST_DIAGONALS = 16, 64
+# Queries of diagonals that are computed at a time, at least.
+SHORTEST_DIAGONAL = 1024
 # About as many scores as a core's cache holds; a GPU wants more of them at once.
 SCORES_AT_ONCE = {"cpu": 2**19, "cuda": 2**26}
 
@@ -207,12 +209,15 @@ class Diagonals:
         x[self.first : self.last] = values[0]
 
     def bias(self, like: torch.Tensor) -> Bias:
-        if all(y == slice(0, self.served) for y, _, _ in self._pairs()):
-            return []
-        outside = torch.ones(1, len(self.distances), self.served, device=like.device)
+        shape = 1, len(self.distances), self.served
+        outside = torch.ones(shape, dtype=torch.bool, device=like.device)
+        found = 0
         for y, c, _ in self._pairs():
-            outside[:, c, y] = 0
-        return [(slice(None), _minus_infinity(outside.bool(), like.dtype))]
+            outside[:, c, y] = False
+            found += y.stop - y.start
+        if found == outside.numel():
+            return []
+        return [(slice(None), _minus_infinity(outside, like.dtype))]
 
     def products(self, queries, x):
         result = queries.new_zeros(1, len(self.distances), self.served)
@@ -313,7 +318,7 @@ def _by_difference(found, n_q, n_k, shift, at_once) -> list[Layer] | None:
     if len(single) > MOST_DIAGONALS:
         return None
     if single:
-        size = max(at_once // (16 * len(single)), 1024)
+        size = max(at_once // (16 * len(single)), SHORTEST_DIAGONAL)
         layers.append(
             tuple(
                 Diagonals(first, min(first + size, n_q), shift, tuple(single), n_k)

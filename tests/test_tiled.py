@@ -159,12 +159,58 @@ def test_any_expression_is_computed(mask, n_k, short):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "BLOCK": 2, "END_BLOCK": 3, "ALIGNED": 3, "TILE": 4, "SHORTEST_BAND": 2, "MOST_DIAGONALS": 3,
-            "SCORES_AT_ONCE": {"cpu": 64, "cuda": 64},
+            "SHORTEST_DIAGONAL": 2, "SCORES_AT_ONCE": {"cpu": 64, "cuda": 64},
         }.items():  # fmt: skip
             patch.setattr(pieces, name, value)
         pieces.plan.cache_clear()
         q, k, v = problem(max(n_k - short, 1), n_k)
         found = with_gradients(q, k, v, mask, backend="tiled")
+    pieces.plan.cache_clear()
+    wanted = with_gradients(q, k, v, mask, backend="dense")
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        causal & window(256),
+        causal & (window(256) | strided(128)),
+        causal & (window(256) | sink(4)),
+        causal & same_block(256),
+        causal & offsets({0, *(2**power for power in range(14))}),
+        causal & (window(64) | offsets({0, 512, 4096})),
+        causal & coarse(window(3) | sink(1) | every(16, 15), 128),
+    ],
+    ids=repr,
+)
+def test_many_pieces_of_their_usual_size(mask):
+    """Some rows, and all gradients that they make, against their formula in float64."""
+    n = 17_000
+    q, k, v = problem(n, n, heads=1, key_heads=1)
+    rows = torch.tensor(sorted({*range(0, n, 97), *range(n - 5, n)}))
+    allowed = mask.read(rows[:, None], torch.arange(n)[None])
+    scores = q[:, rows] @ k.mT / math.sqrt(q.shape[-1])
+    wanted = scores.masked_fill(~allowed, -math.inf).softmax(-1) @ v
+    found = attention(q, k, v, mask, backend="tiled")[:, rows]
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=1e-10)
+    slopes = torch.linspace(-1, 1, found.numel(), dtype=found.dtype).view_as(found)
+    for one, other in zip(
+        torch.autograd.grad(found, (q, k, v), slopes),
+        torch.autograd.grad(wanted, (q, k, v), slopes),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
+
+
+def test_diagonals_that_a_piece_does_not_reach(monkeypatch):
+    """Of three pieces the first reads one key for each query, the second two, the third all three."""
+    monkeypatch.setattr(pieces, "SCORES_AT_ONCE", {"cpu": 64, "cuda": 64})
+    monkeypatch.setattr(pieces, "SHORTEST_DIAGONAL", 32)
+    pieces.plan.cache_clear()
+    mask = causal & offsets({0, 32, 64})
+    q, k, v = problem(96, 96)
+    found = with_gradients(q, k, v, mask, backend="tiled")
     pieces.plan.cache_clear()
     wanted = with_gradients(q, k, v, mask, backend="dense")
     for one, other in zip(found, wanted, strict=True):
