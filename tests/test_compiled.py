@@ -143,6 +143,7 @@ def test_threads_change_nothing(mask, heads, key_heads):
     [
         (causal & window(40), True),
         (causal & strided(7) & window(200), True),
+        (causal & strided(7) & window(2000), False),
         (causal & same_block(100), True),
         (causal & strided(7), False),
         (causal & (window(9) | sink(4)), False),
