@@ -38,7 +38,7 @@ class Work(ctypes.Structure):
 def takes(layer: Layer, q: torch.Tensor, v: torch.Tensor) -> bool:
     """Can the compiled loops compute this layer? They know float32 and float64 on the CPU, and no diagonals.
 
-    What the first question compiles is kept.
+    The first time, this compiles them, which takes a second or two; the result is kept (`lib.compiler`).
     """
     return (
         any(isinstance(piece, Blocks) for piece in layer[:1])

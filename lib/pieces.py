@@ -8,7 +8,8 @@ A mask that skips most pairs is cut in one of four ways (Chapter 9):
 - *tiles*: for any other mask, the tiles that are not EMPTY, gathered.
 
 In a piece, each of R blocks has m queries and c keys. Its scores are kept as (R, c, m), keys first, so that
-sums and maxima over the keys run along whole rows of memory. `lib.tiled` computes with them.
+sums and maxima over the keys run along whole rows of memory. `lib.batched` computes with them, and `lib.spans` reads
+from them what the compiled loops want.
 
 The tensors that a piece is given belong to one head: queries (n_q, d), keys and values (n_k, d).
 """
@@ -144,12 +145,14 @@ class Tiles(Blocks):
     `rows`: (R,), which rows of tiles; `columns`: (R, t), which tiles each reads. Tile x of the first few of row
     r has the pairs `patterns[pattern[r, x]]`, (keys, queries), all others are full. Lengths are padded to whole
     tiles.
+
+    All are arrays of NumPy: plans are kept, and a tensor made while a program is traced means nothing afterwards.
     """
 
-    rows: torch.Tensor
-    columns: torch.Tensor
-    patterns: torch.Tensor
-    pattern: torch.Tensor
+    rows: np.ndarray
+    columns: np.ndarray
+    patterns: np.ndarray
+    pattern: np.ndarray
 
     @property
     def served(self) -> int:
