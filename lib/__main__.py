@@ -8,11 +8,11 @@ import sys
 # configure(parser), which adds its options, and main(arguments), which returns the exit status.
 COMMANDS = {
     "notebooks": (
-        "lib.notebooks",
+        "lib.authoring.notebooks",
         "run the notebooks and normalise what is stored, or check them",
     ),
     "exercises": (
-        "lib.grading.build",
+        "lib.authoring.exercises",
         "write exercises/ from solutions/, or check that they agree",
     ),
     "progress": (
@@ -20,15 +20,15 @@ COMMANDS = {
         "draw a learner's map of what is solved from the notebooks in a folder",
     ),
     "repository": (
-        "lib.repository",
+        "lib.authoring.repository",
         "write the repository's address everywhere it is derived, or check it",
     ),
     "ledger": (
-        "lib.ledger",
+        "lib.authoring.ledger",
         "write the map of the documents from book/ledger.yml, or check it",
     ),
     "zoo": (
-        "lib.bugs.page",
+        "lib.authoring.zoo",
         "write the page Bug zoo from lib/bugs, or check it",
     ),
 }

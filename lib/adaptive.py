@@ -15,16 +15,16 @@ from numbers import Real
 
 import torch
 
-from lib import arguments
-from lib.masks import Mask, causal, coarse, explicit, window
-from lib.numpy_attention import score_scale
-from lib.tensors import (
+from lib.engine.checks import (
     allowed_pairs,
     check_floats,
     check_queries_and_keys,
     check_values,
     wide,
 )
+from lib.masks import Mask, causal, coarse, explicit, window
+from lib.numpy_attention import score_scale
+from lib.readings import arguments
 from lib.torch_attention import attention
 
 # --- a gate on each pair ---------------------------------------------------------------------------

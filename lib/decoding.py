@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lib import arguments
-from lib.intervals import Interval
 from lib.masks import Mask, across_heads, causal
+from lib.readings import arguments
+from lib.readings.intervals import Interval
 from lib.torch_attention import attention
 
 # No sequence is longer than this: far beyond any, and far from where whole numbers overflow.

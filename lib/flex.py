@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from lib.compiler import compiler_name
+from lib.engine.compiler import compiler_name
 from lib.masks import Mask
 from lib.tiles import FULL, PARTIAL, tile_map
 
@@ -59,7 +59,7 @@ def _listed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
 ) -> torch.Tensor:
-    """`lib.layout.Attend`, by compiled FlexAttention.
+    """`lib.engine.heads.Attend`, by compiled FlexAttention.
 
     Raises RuntimeError where FlexAttention cannot run, with the back end to use instead. The first call with
     a mask or a shape compiles for some seconds.

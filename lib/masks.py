@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from lib import arguments, rules
-from lib.tables import Table, is_tensor
+from lib.readings import arguments, symbols
+from lib.readings.tables import Table, is_tensor
 from lib.tiles import TileMap, tile_map
 
 # A mask with more rows or columns than this is shown by tiles.
@@ -593,20 +593,20 @@ class Shift(Composite):
 class Rule(Mask):
     """A rule traced from a function; made by ``Mask(function)``."""
 
-    expression: Callable[[Any, Any], Any] | rules.Tree
+    expression: Callable[[Any, Any], Any] | symbols.Tree
 
     def __post_init__(self):
         rule = self.expression
         _set(
             self,
-            expression=rules.trace(rule) if callable(rule) else rules.check(rule),
+            expression=symbols.trace(rule) if callable(rule) else symbols.check(rule),
         )
 
     def rule(self, i, j):
-        return rules.evaluate(self.expression, i, j)
+        return symbols.evaluate(self.expression, i, j)
 
     def __repr__(self):
-        return f"Mask(lambda i, j: {rules.text(self.expression)})"
+        return f"Mask(lambda i, j: {symbols.text(self.expression)})"
 
 
 KINDS = {

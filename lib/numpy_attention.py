@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lib import arguments
 from lib.masks import Mask, across_heads, explicit, full
+from lib.readings import arguments
 from lib.tiles import EMPTY, FULL, PARTIAL
 
 # How many neighbouring tiles `tiled_attention` takes in one go: fewer, larger products of matrices.

@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from lib.arguments import integer, integers
 from lib.masks import Mask, causal, full
 from lib.numpy_attention import allowed_pairs
-from lib.tables import is_tensor
+from lib.readings.arguments import integer, integers
+from lib.readings.tables import is_tensor
 
 # Two results count as equal when they differ by at most this share of the largest number in the output.
 # A correct kernel may add up in another order when a number elsewhere, or the length, changes, and each

@@ -2,7 +2,7 @@
 
 An attention kernel skips EMPTY tiles, asks the mask about single pairs in PARTIAL ones, and multiplies FULL
 ones without a mask (Dao et al. 2022; Dong et al. 2024; Chapter 9). The map is made from the mask's own
-rule, read on intervals of positions (`lib.intervals`).
+rule, read on intervals of positions (`lib.readings.intervals`).
 
 A map is *sound* for every mask: an EMPTY tile holds no allowed pair, a FULL tile no forbidden one. It is
 *exact*, so that PARTIAL tiles hold both, for each named mask and for ``causal & m`` where every query may
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib import arguments
-from lib.intervals import Interval
+from lib.readings import arguments
+from lib.readings.intervals import Interval
 
 if TYPE_CHECKING:
     from lib.masks import Mask

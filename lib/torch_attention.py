@@ -19,11 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lib import arguments
-from lib.layout import by_rows, in_groups
-from lib.masks import Mask, causal, full
-from lib.numpy_attention import score_scale
-from lib.tensors import (
+from lib.engine.checks import (
     allowed_pairs,
     check_booleans,
     check_floats,
@@ -31,6 +27,10 @@ from lib.tensors import (
     check_values,
     wide,
 )
+from lib.engine.heads import by_rows, in_groups
+from lib.masks import Mask, causal, full
+from lib.numpy_attention import score_scale
+from lib.readings import arguments
 from lib.tiles import EMPTY
 
 BACKENDS = ("auto", "dense", "sdpa", "tiled", "flex")
@@ -87,8 +87,8 @@ def attention(
 
     `backend`: "dense" builds the weights, as the page does; "sdpa" calls PyTorch's fused
     `scaled_dot_product_attention`, with the mask as an array; "tiled" skips what the mask forbids, on any
-    device and with gradients (`lib.tiled`); "flex" compiles FlexAttention for the mask (`lib.flex`); "auto" picks
-    one of them, and `choose_backend` says which and why.
+    device and with gradients (`lib.engine.tiled`); "flex" compiles FlexAttention for the mask (`lib.flex`);
+    "auto" picks one of them, and `choose_backend` says which and why.
     `enable_gqa`: grouped-query attention (Ainslie et al. 2023): q has a multiple of the heads of k and v, its
     third dimension from the end, and that many neighbouring query heads share a key head.
     Other arguments and errors as in `attention_weights`.
@@ -113,7 +113,9 @@ def attention(
     factor = score_scale(scale, q.shape[-1])
     if backend == "sdpa":
         return _sdpa(q, k, v, mask, factor)
-    skipping = importlib.import_module(f"lib.{backend}")
+    skipping = importlib.import_module(
+        "lib.flex" if backend == "flex" else "lib.engine.tiled"
+    )
     return by_rows(partial(skipping.attend, scale=factor), q, k, v, mask)
 
 

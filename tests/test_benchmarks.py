@@ -18,7 +18,7 @@ from peers import METHODS
 from PIL import Image
 from report import Part, doubling, targets, write, wrong
 
-from lib import compiler
+from lib.engine import compiler
 from lib.masks import causal, explicit, offsets, window
 
 pytestmark = pytest.mark.skipif(

@@ -9,6 +9,7 @@ import oracle
 import pytest
 
 from lib.__main__ import main
+from lib.authoring.ledger import headings
 from lib.bugs import (
     GROUPS,
     VERDICTS,
@@ -19,7 +20,6 @@ from lib.bugs import (
     settings,
     tell_tales,
 )
-from lib.ledger import headings
 from lib.masks import causal
 
 ROOT = Path(__file__).parents[1]

@@ -19,9 +19,9 @@ import pytest
 import yaml
 from nbformat import NotebookNode
 
-from lib import ledger
-from lib.notebook_rules import Page, numbers_are_computed, prose_numbers
-from lib.repository import read_address
+from lib.authoring import ledger
+from lib.authoring.notebook_rules import Page, numbers_are_computed, prose_numbers
+from lib.authoring.repository import read_address
 
 ROOT = Path(__file__).parents[1]
 LEMMA = "notebooks/02_the_masking_lemma.ipynb"

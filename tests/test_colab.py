@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from lib.repository import Address
+from lib.authoring.repository import Address
 
 HERE = Path(__file__).parent / "colab"
 run = SimpleNamespace(**runpy.run_path(str(HERE / "run.py"), run_name="run"))

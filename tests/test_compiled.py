@@ -12,7 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from lib import compiled, compiler, pieces, spans
+from lib.engine import compiled, compiler, pieces, spans
 from lib.masks import causal, offsets, same_block, sink, strided, window
 from lib.torch_attention import attention
 

@@ -30,7 +30,7 @@ from lib.conventions import (
     window_from,
     window_size,
 )
-from lib.dialects import (
+from lib.conventions.dialects import (
     ALL_KEYS,
     BLOCKED,
     BOTTOM_RIGHT,

@@ -8,9 +8,9 @@ import pytest
 from answers_01 import TRIAL
 from exercise_trial import ROOT, outputs
 
+from lib.authoring.notebooks import execute
 from lib.grading import checks
 from lib.masks import causal
-from lib.notebooks import execute
 from lib.numpy_attention import attention
 
 

@@ -8,10 +8,10 @@ import torch
 from answers_02 import TRIAL
 from exercise_trial import ROOT, outputs
 
+from lib.authoring.notebooks import execute
 from lib.examples import S
 from lib.grading import checks
 from lib.masks import causal
-from lib.notebooks import execute
 from lib.numpy_attention import attention
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from exercise_trial import ROOT, outputs
 
+from lib.authoring.notebooks import execute
 from lib.examples import S
 from lib.grading import checks, solutions
-from lib.notebooks import execute
 
 TRIALS = [answers_01.TRIAL, answers_02.TRIAL]
 each_exercise = pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def no_book(monkeypatch):
 @pytest.fixture
 def kernel(monkeypatch):
     """Make `explore` believe that a kernel runs it; `test_sliders_live.py` uses real ones."""
-    monkeypatch.setattr(lib.explore, "_in_kernel", lambda: True)
+    monkeypatch.setattr(lib.explore.explorer, "_in_kernel", lambda: True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The build makes exercises from solutions, and refuses what does not fit: `lib.grading.build`."""
+"""The build makes exercises from solutions, and refuses what does not fit: `lib.authoring.exercises`."""
 
 import argparse
 import subprocess

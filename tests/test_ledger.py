@@ -6,8 +6,8 @@ import yaml
 from book_building import ROOT
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from lib import ledger
 from lib.__main__ import main
+from lib.authoring import ledger
 
 ROW = {
     "id": "A1",

@@ -1,4 +1,4 @@
-"""`lib.notebooks`: what it runs and stores, and that each rule catches its own fault."""
+"""`lib.authoring.notebooks`: what it runs and stores, and that each rule catches its own fault."""
 
 import copy
 from pathlib import Path
@@ -9,14 +9,14 @@ from nbformat import v4
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.__main__ import main
-from lib.notebook_numbers import (
+from lib.authoring.notebook_numbers import (
     asserted_numbers,
     prose_numbers,
     typed_alternative_texts,
     without_code,
 )
-from lib.notebooks import execute, normalise, problems
-from lib.repository import badge, bootstrap, read_address
+from lib.authoring.notebooks import execute, normalise, problems
+from lib.authoring.repository import badge, bootstrap, read_address
 
 CONFIG = "repository:\n  url: https://github.com/someone/a-course\n  branch: trunk\n"
 NAME = "01_sample.ipynb"

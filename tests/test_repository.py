@@ -1,4 +1,4 @@
-"""`lib.repository`: one address in `_config.yml`, everything else follows from it."""
+"""`lib.authoring.repository`: one address in `_config.yml`, everything else follows from it."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lib.__main__ import main
-from lib.repository import Address, bootstrap, read_address, with_first_cells
+from lib.authoring.repository import Address, bootstrap, read_address, with_first_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER = Address("https://github.com/Someone/elsewhere", "trunk")

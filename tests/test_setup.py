@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from lib.repository import NOTEBOOK_FOLDERS
+from lib.authoring.repository import NOTEBOOK_FOLDERS
 
 ROOT = Path(__file__).resolve().parents[1]
 # A GPU build of torch brings these, in versions that it pins itself.

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import masks, repeatable
 
-from lib import batched, compiled, compiler, pieces
-from lib.differences import OnDiagonal, along_diagonals, runs
+from lib.engine import batched, compiled, compiler, pieces
+from lib.engine.pieces import Diagonals, Strided, Tiles
 from lib.masks import (
     Mask,
     block_causal,
@@ -35,7 +35,7 @@ from lib.masks import (
     strided,
     window,
 )
-from lib.pieces import Diagonals, Strided, Tiles
+from lib.readings.diagonals import OnDiagonal, along_diagonals, runs
 from lib.torch_attention import attention
 
 RANDOM = np.random.default_rng(5)

@@ -20,7 +20,6 @@ from strategies import (
 )
 
 from lib import tiles
-from lib.intervals import Interval, Truth
 from lib.masks import (
     Mask,
     block_causal,
@@ -39,6 +38,7 @@ from lib.masks import (
     strided,
     window,
 )
+from lib.readings.intervals import Interval, Truth
 from lib.tiles import (
     EMPTY,
     FULL,

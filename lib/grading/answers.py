@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from lib.grading.feedback import Finding
-from lib.tables import is_tensor
+from lib.readings.tables import is_tensor
 
 # What to say about errors that beginners meet, by a part of their message.
 ADVICE = {

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from cases import WINDOW, Case, Tensors
 
-from lib import pieces
+from lib.engine import pieces
 from lib.masks import Mask, causal
 from lib.numpy_attention import tiled_attention
 from lib.torch_attention import attention

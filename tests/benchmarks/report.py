@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from peers import METHODS
 
-from lib.compiler import compiler_name
+from lib.engine.compiler import compiler_name
 from lib.figures import ACCENT, INK, show
 
 PACKAGES = ("torch", "numpy", *MEASURED)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lib.repository import NOTEBOOK_FOLDERS, Address, read_address
+from lib.authoring.repository import NOTEBOOK_FOLDERS, Address, read_address
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "colab"

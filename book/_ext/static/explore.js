@@ -1,4 +1,4 @@
-// Moves the sliders of a published page. Every state was drawn when the book was built (lib/explore_page.py),
+// Moves the sliders of a published page. Every state was drawn when the book was built (lib/explore/page.py),
 // so moving a slider only swaps one picture for another: no kernel, no server, nothing to fetch but pictures.
 (() => {
   "use strict";

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.tables import is_tensor
+from lib.readings.tables import is_tensor
 
 
 def integer(name: str, value: Any, at_least: int) -> int:

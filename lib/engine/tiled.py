@@ -1,9 +1,9 @@
 """Exact attention that skips what the mask forbids, in PyTorch, with gradients.
 
-`lib.pieces` cuts the work into layers of pieces. Two modules have the loops over them: `lib.compiled`, on the CPU
-where there is a C++ compiler, and `lib.batched`, everywhere. The weights of all pairs never exist together: the
-backward pass computes those of a piece anew, from its scores and what is stored of each row, as FlashAttention does
-(Dao et al. 2022).
+`lib.engine.pieces` cuts the work into layers of pieces. Two modules have the loops over them: `lib.engine.compiled`,
+on the CPU where there is a C++ compiler, and `lib.engine.batched`, everywhere. The weights of all pairs never exist
+together: the backward pass computes those of a piece anew, from its scores and what is stored of each row, as
+FlashAttention does (Dao et al. 2022).
 
 The readable form of the same idea is `lib.numpy_attention.tiled_attention`.
 """
@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from lib import batched, compiled
+from lib.engine import batched, compiled
+from lib.engine.pieces import Layer, Plan, plan
 from lib.masks import Mask
-from lib.pieces import Layer, Plan, plan
 
 
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
 ) -> torch.Tensor:
-    """`lib.layout.Attend`, on any device, with gradients. Half precision is computed in float32.
+    """`lib.engine.heads.Attend`, on any device, with gradients. Half precision is computed in float32.
 
     `lib.torch_attention.attention` checks the arguments and calls this. Keys that a query may not read count
     for nothing as long as they are finite: 0 · NaN is NaN, so a NaN reaches the outputs of its tile, not of others.

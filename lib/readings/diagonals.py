@@ -1,7 +1,7 @@
 """Masks read along their diagonals: what do they say of all pairs with one difference i − j?
 
 A sliding window asks for i − j alone, so n booleans say all about its n × n pairs; of a window with sinks they
-say a part. Which masks are of that kind need not be told: the rule itself is read once more (`lib.intervals`),
+say a part. Which masks are of that kind need not be told: the rule itself is read once more (`lib.readings.intervals`),
 for whole diagonals, on which i and j are not known but their difference is.
 """
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lib.intervals import Interval, Truth
 from lib.masks import Mask
+from lib.readings.intervals import Interval, Truth
 
 
 def along_diagonals(

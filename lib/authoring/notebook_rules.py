@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from nbformat import NotebookNode
 from PIL import Image, UnidentifiedImageError
 
-from lib.notebook_numbers import (
+from lib.authoring.notebook_numbers import (
     STATEMENTS,
     asserted_numbers,
     is_assert_call,
@@ -27,7 +27,7 @@ from lib.notebook_numbers import (
     typed_alternative_texts,
     without_code,
 )
-from lib.repository import BADGE_ID, BOOTSTRAP_ID, Address, badge, bootstrap
+from lib.authoring.repository import BADGE_ID, BOOTSTRAP_ID, Address, badge, bootstrap
 
 TEXT_LIMIT = 3_000  # characters of text output a cell
 PICTURE_LIMIT = 400_000  # base64 characters of one PNG

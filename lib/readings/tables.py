@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.intervals import Interval
+from lib.readings.intervals import Interval
 
 
 class Table:
@@ -69,7 +69,7 @@ class Table:
         """The entries at `positions`, one index array for each axis but the batch's.
 
         From row `b` of a batch, or, without `b`, from all rows along a new first axis. Of intervals, what
-        `lib.intervals` makes of the entries there.
+        `lib.readings.intervals` makes of the entries there.
         """
         array = self.like(positions[0])
         batched = array.ndim > len(positions)

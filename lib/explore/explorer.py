@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lib.explore_page import data_uri, label, page_html
+from lib.explore.page import data_uri, label, page_html
 from lib.figures import Picture
 
 Value = int | float | str

@@ -1,4 +1,4 @@
-"""Compiles `lib/kernel.cpp` when it is first needed, with the C++ compiler that `CXX` names, or else with g++."""
+"""Compiles `kernel.cpp` beside it when it is first needed, with the C++ compiler that `CXX` names, or else with g++."""
 
 import atexit
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from lib.spans import QUERIES
+from lib.engine.spans import QUERIES
 
 SOURCE = Path(__file__).with_name("kernel.cpp")
 FEATURES = 256  # for so many kernel.cpp has room
@@ -46,8 +46,8 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
         warnings.warn(
-            f"lib/kernel.cpp could not be compiled with {compiler} and loaded from {_folder()}, so PyTorch's own "
-            f"operations take its place, which are slower: {said}",
+            f"lib/engine/kernel.cpp could not be compiled with {compiler} and loaded from {_folder()}, so PyTorch's "
+            f"own operations take its place, which are slower: {said}",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""The loops of `lib.tiled` as batched matrix products, on any device.
+"""The loops of `lib.engine.tiled` as batched matrix products, on any device.
 
 Every piece gets its scores, its softmax and its mean of values. Where several pieces serve one query, the online
 softmax merges them (Milakov & Gimelshein 2018; Chapter 9). The backward pass computes the weights anew, from the
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 
-from lib.pieces import Bias, Layer, Piece
+from lib.engine.pieces import Bias, Layer, Piece
 
 
 def forward(layer: Layer, q, k, v, state, scale: float, *, first: bool) -> None:

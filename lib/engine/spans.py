@@ -1,4 +1,4 @@
-"""Pieces as `lib/kernel.cpp` wants them: blocks of at most 32 queries, and the spans of keys that each reads.
+"""Pieces as `lib/engine/kernel.cpp` wants them: blocks of at most 32 queries, and the spans of keys that each reads.
 
 Arrays of 64-bit numbers, a line for each block and for each span, whose columns are the fields of the C structures.
 """
@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib import pieces
-from lib.pieces import Strided, Tiles
+from lib.engine import pieces
+from lib.engine.pieces import Strided, Tiles
 
 QUERIES = 32  # in a block: as many as a word has bits
 UNLIMITED = 2**40

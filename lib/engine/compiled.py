@@ -1,7 +1,7 @@
-"""The compiled loops of `lib/kernel.cpp`, called for a layer of pieces.
+"""The compiled loops of `lib/engine/kernel.cpp`, called for a layer of pieces.
 
 A C++ compiler can do what batched matrix products cannot: no score ever leaves the processor's cache. Where
-`lib.compiler` finds none, `lib.batched` computes the same.
+`lib.engine.compiler` finds none, `lib.engine.batched` computes the same.
 """
 
 import ctypes
@@ -13,9 +13,9 @@ from itertools import product
 
 import torch
 
-from lib.compiler import FEATURES, library
-from lib.pieces import Blocks, Layer
-from lib.spans import spans_of
+from lib.engine.compiler import FEATURES, library
+from lib.engine.pieces import Blocks, Layer
+from lib.engine.spans import spans_of
 
 # Parts of a layer whose backward passes may run side by side. Their number decides in which order gradients are summed.
 PARTS = 16
@@ -38,7 +38,7 @@ class Work(ctypes.Structure):
 def takes(layer: Layer, q: torch.Tensor, v: torch.Tensor) -> bool:
     """Can the compiled loops compute this layer? They know float32 and float64 on the CPU, and no diagonals.
 
-    The first time, this compiles them, which takes a second or two; the result is kept (`lib.compiler`).
+    The first time, this compiles them, which takes a second or two; the result is kept (`lib.engine.compiler`).
     """
     return (
         any(isinstance(piece, Blocks) for piece in layer[:1])
@@ -49,13 +49,13 @@ def takes(layer: Layer, q: torch.Tensor, v: torch.Tensor) -> bool:
 
 
 def forward(layer, q, k, v, state, scale: float, *, first: bool) -> None:
-    """`lib.batched.forward`."""
+    """`lib.engine.batched.forward`."""
     tensors = (*_spans(layer), q, k, v, *state)
     _forward(*tensors, spans_of(layer).step, scale, not first)
 
 
 def backward(layer, q, k, v, state, g, to_q, to_k, to_v, scale: float, *, first: bool):
-    """`lib.batched.backward`."""
+    """`lib.engine.batched.backward`."""
     tensors = (*_spans(layer), q, k, v, *state, g, to_q, to_k, to_v)
     _backward(*tensors, spans_of(layer).step, scale, not first)
 

@@ -4,8 +4,13 @@ from collections.abc import Callable
 
 import torch
 
+from lib.engine.checks import (
+    allowed_pairs,
+    check_features,
+    check_floats,
+    check_mask_shape,
+)
 from lib.masks import Mask, across_heads, explicit, full
-from lib.tensors import allowed_pairs, check_features, check_floats, check_mask_shape
 
 # q (rows, heads, n_q, d), k (rows, key heads, n_k, d), v (rows, key heads, n_k, d_v) and a mask with that many
 # rows, or one row: the output (rows, heads, n_q, d_v). Query head h reads key head ⌊h · key heads / heads⌋.

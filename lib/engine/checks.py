@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from lib import arguments
 from lib.masks import Mask, across_heads
+from lib.readings import arguments
 
 
 def check_floats(name: str, x: torch.Tensor) -> None:

@@ -1,6 +1,6 @@
 """The numbers of a notebook: which of them its prose claims, and which its cells print or assert.
 
-`lib.notebook_rules` compares the two, so that no number in a chapter is merely typed in.
+`lib.authoring.notebook_rules` compares the two, so that no number in a chapter is merely typed in.
 """
 
 import ast

@@ -20,7 +20,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from lib.grading.refusals import problems
+from lib.authoring.notebooks import RUN_FAILURES, execute, failure_lines, normalise
+from lib.authoring.refusals import problems
+from lib.authoring.repository import FOLDED
 from lib.grading.solutions import (
     BEGIN,
     TITLE,
@@ -31,8 +33,6 @@ from lib.grading.solutions import (
     tags,
     title_cell,
 )
-from lib.notebooks import RUN_FAILURES, execute, failure_lines, normalise
-from lib.repository import FOLDED
 
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = {"solution-note", "hidden-checks", "mistakes"}
@@ -197,7 +197,9 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
         )
         return 2
     if arguments.table:
-        from lib.grading.table import print_table  # it imports the exercises themselves
+        from lib.authoring.feedback_table import (
+            print_table,  # it imports the exercises themselves
+        )
 
         return print_table([path.stem for path in sources], root)
     found = _orphans(root) + [

@@ -5,7 +5,7 @@ may mean *blocked*, a mask may be numbers to add, and a single query may stand f
 then gives a wrong answer of the right shape, so each conversion has a name.
 
 `mask` is a `lib.masks.Mask`, or a boolean array or tensor (..., n_q, n_k). For a Mask give `n_q`, and `n_k` if it
-differs. What the libraries mean is recorded in `lib.dialects`.
+differs. What the libraries mean is recorded in `lib.conventions.dialects`.
 """
 
 import math
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lib import arguments
-from lib.dialects import CITED, Window
+from lib.conventions.dialects import CITED, Window
 from lib.masks import Mask, across_heads, causal, full, local, window
+from lib.readings import arguments
 
 MaskLike = Mask | np.ndarray | torch.Tensor
 
@@ -82,7 +82,7 @@ def to_mha(
 
     Shape (n_q, n_k); or, for a mask with a batch or with heads, (batch · heads, n_q, n_k), the heads of one row
     of the batch next to each other: then give `heads`. A row without an allowed key may give NaN
-    there; `lib.dialects.table` says when. Errors as in `to_sdpa`.
+    there; `lib.conventions.dialects.table` says when. Errors as in `to_sdpa`.
     """
     allowed = to_sdpa(mask, n_q, n_k)
     if allowed.ndim == 2:

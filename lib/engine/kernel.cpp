@@ -1,4 +1,4 @@
-/* Exact attention over the pairs that a mask allows: the loops that lib/compiled.py compiles and calls.
+/* Exact attention over the pairs that a mask allows: the loops that lib/engine/compiled.py compiles and calls.
 
    Queries come in blocks of up to QUERIES, one to a lane: a row of `scores` holds the scores of one key with all of them,
    so that sums and maxima over the keys need nothing from a neighbouring lane. Keys come in chunks, and the online
@@ -123,7 +123,7 @@ struct Span {
     int64_t first, keys, low, high, words;
 };
 
-/* Some blocks of a layer of lib/pieces.py. merge: add to what earlier layers left in the results. */
+/* Some blocks of a layer of lib/engine/pieces.py. merge: add to what earlier layers left in the results. */
 struct Work {
     const Block *blocks;
     int64_t n_blocks;

@@ -16,8 +16,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import v4
 
-from lib.notebook_rules import Page, broken_rules
-from lib.repository import NOTEBOOK_FOLDERS, read_address
+from lib.authoring.notebook_rules import Page, broken_rules
+from lib.authoring.repository import NOTEBOOK_FOLDERS, read_address
 
 KERNELSPEC = {
     "display_name": "Python 3 (ipykernel)",
@@ -82,7 +82,7 @@ def run(path: Path) -> None:
 
 
 def problems(path: Path) -> list[str]:
-    """What breaks the rules in the notebook at `path`, one sentence each; see `lib.notebook_rules`."""
+    """What breaks the rules in the notebook at `path`, one sentence each; see `lib.authoring.notebook_rules`."""
     root = path.resolve().parent.parent
     text = path.read_text(encoding="utf-8")
     notebook = v4.reads(text)  # nbformat.read would mend faulty ids without a word

@@ -8,8 +8,8 @@ A mask that skips most pairs is cut in one of four ways (Chapter 9):
 - *tiles*: for any other mask, the tiles that are not EMPTY, gathered.
 
 In a piece, each of R blocks has m queries and c keys. Its scores are kept as (R, c, m), keys first, so that
-sums and maxima over the keys run along whole rows of memory. `lib.batched` computes with them, and `lib.spans` reads
-from them what the compiled loops want.
+sums and maxima over the keys run along whole rows of memory. `lib.engine.batched` computes with them, and
+`lib.engine.spans` reads from them what the compiled loops want.
 
 The tensors that a piece is given belong to one head: queries (n_q, d), keys and values (n_k, d).
 """
@@ -23,8 +23,8 @@ from itertools import groupby
 import numpy as np
 import torch
 
-from lib.differences import along_diagonals, runs
 from lib.masks import Mask
+from lib.readings.diagonals import along_diagonals, runs
 from lib.tiles import EMPTY, PARTIAL, tile_map
 
 # Queries in a block of a band: fewer compute fewer forbidden pairs, more make a product faster. Blocks at the

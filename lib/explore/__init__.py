@@ -1,0 +1,3 @@
+from lib.explore.explorer import BOOK_FOLDER, Explorer, explore
+
+__all__ = ["BOOK_FOLDER", "Explorer", "explore"]
