@@ -24,7 +24,7 @@ from lib.engine.checks import (
 )
 from lib.masks import Mask, causal, coarse, explicit, window
 from lib.numpy_attention import score_scale
-from lib.readings import arguments
+from lib.readings import arguments, shapes
 from lib.torch_attention import attention
 
 # --- a gate on each pair ---------------------------------------------------------------------------
@@ -98,11 +98,7 @@ def _checked_gate(gate: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             f"gate: expected a tensor on {scores.device}, where q is, got one on {gate.device}; "
             f"use gate.to(q.device)"
         )
-    try:
-        fits = torch.broadcast_shapes(gate.shape, scores.shape) == scores.shape
-    except RuntimeError:
-        fits = False
-    if not fits:
+    if not shapes.broadcasts_to(tuple(gate.shape), tuple(scores.shape)):
         raise ValueError(
             f"gate: expected a shape that broadcasts to {tuple(scores.shape)} (..., n_q, n_k), got "
             f"{tuple(gate.shape)}; for one number per key give gate[..., None, :]"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lib.masks import Mask, across_heads, causal
-from lib.readings import arguments
+from lib.readings import arguments, shapes
 from lib.readings.intervals import Interval
 from lib.torch_attention import attention
 
@@ -174,10 +174,7 @@ class KVCache:
         for name, x in (("q", q), ("k", k), ("v", v)):
             if not isinstance(x, torch.Tensor):
                 raise TypeError(f"{name}: expected a tensor, got {type(x).__name__}")
-            if x.ndim < 2:
-                raise ValueError(
-                    f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
-                )
+            shapes.check_tokens(name, tuple(x.shape))
         n = q.shape[-2]
         if not n == k.shape[-2] == v.shape[-2]:
             raise ValueError(

@@ -59,7 +59,7 @@ def _listed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
 ) -> torch.Tensor:
-    """`lib.engine.heads.Attend`, by compiled FlexAttention.
+    """The output (rows, heads, n_q, d_v) for `lib.engine.heads.Rows`, by compiled FlexAttention.
 
     Raises RuntimeError where FlexAttention cannot run, with the back end to use instead. The first call with
     a mask or a shape compiles for some seconds.

@@ -23,7 +23,7 @@ in lower case, as `range` is.
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -206,8 +206,18 @@ class Mask:
         return f"{type(self).__name__}({arguments})"
 
 
-# Rules of position. `_mask` makes a class immutable and comparable, and keeps Mask's own repr.
-_mask = dataclass(frozen=True, repr=False)
+# Every kind of mask by its name, as `from_json` looks it up.
+KINDS: dict[str, type[Mask]] = {}
+
+
+def _mask(kind: type[Mask], *, eq: bool = True) -> type[Mask]:
+    """Makes a class a kind of mask: immutable, comparable, with Mask's own repr, and known by its name."""
+    kind = dataclass(frozen=True, repr=False, eq=eq)(kind)
+    KINDS[kind.__name__] = kind
+    return kind
+
+
+# Rules of position.
 
 
 @_mask
@@ -343,7 +353,7 @@ class every(Mask):
         return j % self.period == self.remainder
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@partial(_mask, eq=False)
 class prefix(Mask):
     """The first `size` keys: j < size. ``causal | prefix(p)`` is a prefix-LM (Chapter 6; Raffel et al. 2020)."""
 
@@ -362,7 +372,7 @@ class prefix(Mask):
         return hash((prefix, self.size))
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@partial(_mask, eq=False)
 class sink(prefix):
     """The first `size` keys, as attention sinks: j < size (Chapter 7; Xiao et al. 2023)."""
 
@@ -607,15 +617,6 @@ class Rule(Mask):
 
     def __repr__(self):
         return f"Mask(lambda i, j: {symbols.text(self.expression)})"
-
-
-KINDS = {
-    kind.__name__: kind
-    for kind in (
-        Full, Causal, window, local, offsets, strided, every, prefix, sink, same_block, coarse,
-        document, padding, explicit, And, Or, Not, Shift, Rule,
-    )
-}  # fmt: skip
 
 
 def across_heads(allowed: Any, dimensions: int) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lib.masks import Mask, across_heads, explicit, full
-from lib.readings import arguments
+from lib.readings import arguments, shapes
 from lib.tiles import EMPTY, FULL, PARTIAL
 
 # How many neighbouring tiles `tiled_attention` takes in one go: fewer, larger products of matrices.
@@ -47,10 +47,10 @@ def attention_weights(
     shapes, dtypes and masks that do not fit (Chapter 1, "From scores to weights").
     """
     q, k = _floats("q", q), _floats("k", k)
-    n_q, n_k = _check_shapes(q, k)
+    shapes.check_queries_and_keys(q.shape, k.shape)
     scores = _wide(q) @ np.swapaxes(_wide(k), -1, -2) * score_scale(scale, q.shape[-1])
     if mask is not None:
-        allowed = allowed_pairs(mask, n_q, n_k, scores.shape)
+        allowed = allowed_pairs(mask, *scores.shape[-2:], scores.shape)
         scores = np.where(allowed, scores, -np.inf)
     return softmax(scores).astype(np.result_type(q, k))
 
@@ -69,7 +69,7 @@ def attention(
     """
     v = _floats("v", v)
     weights = attention_weights(q, k, mask, scale=scale)
-    _check_values(v, weights.shape)
+    shapes.check_values(np.shape(q), np.shape(k), v.shape)
     return weights @ v
 
 
@@ -90,9 +90,10 @@ def tiled_attention(
     """
     q, k, v = _floats("q", q), _floats("k", k), _floats("v", v)
     tile = arguments.integer("tile", tile, at_least=1)
-    n_q, n_k = _check_shapes(q, k)
+    shapes.check_queries_and_keys(q.shape, k.shape)
+    shapes.check_values(q.shape, k.shape, v.shape)
+    n_q, n_k = q.shape[-2], k.shape[-2]
     leading = np.broadcast_shapes(q.shape[:-2], k.shape[:-2])
-    _check_values(v, (*leading, n_q, n_k))
     mask, batch = _as_mask(mask, (*leading, n_q, n_k))
     states = _for_all(mask.tiles(n_q, n_k, tile).states)
     leading = np.broadcast_shapes(leading, v.shape[:-2])
@@ -164,7 +165,7 @@ def _as_mask(mask: Any, shape: tuple[int, ...]) -> tuple[Mask, tuple[int, ...]]:
         if mask.batch is None:
             return mask, ()
         batch = (mask.batch, *(1,) * (len(shape) - 3))
-        _check_broadcasts((*batch, n_q, n_k), shape)
+        shapes.check_mask((*batch, n_q, n_k), shape)
         return mask, batch
     array = allowed_pairs(mask, n_q, n_k, shape)
     batch = array.shape[:-2]
@@ -201,19 +202,8 @@ def allowed_pairs(
             f"mask: expected a Mask, None or a boolean array in which True means 'may attend', got an array of "
             f"{array.dtype}; {arguments.mask_advice(mask, advice)}"
         )
-    _check_broadcasts(array.shape, shape)
+    shapes.check_mask(array.shape, shape)
     return array
-
-
-def _check_broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    try:
-        fits = np.broadcast_shapes(given, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"mask: expected a shape that broadcasts to {shape} (..., n_q, n_k), got {given}"
-        )
 
 
 def _floats(name: str, values: Any) -> np.ndarray:
@@ -228,37 +218,3 @@ def _floats(name: str, values: Any) -> np.ndarray:
 def _wide(x: np.ndarray) -> np.ndarray:
     """float16 is widened for the sums inside; every other dtype is kept."""
     return x.astype(np.float32) if x.dtype == np.float16 else x
-
-
-def _check_shapes(q: np.ndarray, k: np.ndarray) -> tuple[int, int]:
-    for name, array in (("q", q), ("k", k)):
-        if array.ndim < 2:
-            raise ValueError(
-                f"{name}: expected shape (..., tokens, features), got {array.shape}"
-            )
-    if q.shape[-1] != k.shape[-1]:
-        raise ValueError(
-            f"q and k: expected the same number of features, got {q.shape} and {k.shape}"
-        )
-    if q.shape[-1] == 0:
-        raise ValueError(f"q: expected at least one feature, got {q.shape}")
-    _check_leading("q and k", q.shape, k.shape)
-    return q.shape[-2], k.shape[-2]
-
-
-def _check_values(v: np.ndarray, scores: tuple[int, ...]) -> None:
-    n_k = scores[-1]
-    if v.ndim < 2 or v.shape[-2] != n_k:
-        raise ValueError(
-            f"v: expected shape (..., n_k={n_k}, d_v), one value for each key, got {v.shape}"
-        )
-    _check_leading("v and the weights", v.shape, scores)
-
-
-def _check_leading(names: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
-    try:
-        np.broadcast_shapes(a[:-2], b[:-2])
-    except ValueError:
-        raise ValueError(
-            f"{names}: expected leading dimensions that broadcast, got shapes {a} and {b}"
-        ) from None

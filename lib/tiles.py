@@ -13,15 +13,13 @@ all its pairs only together.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lib.readings import arguments
 from lib.readings.intervals import Interval
-
-if TYPE_CHECKING:
-    from lib.masks import Mask
+from lib.readings.readable import Readable
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
 
@@ -71,7 +69,7 @@ class TileMap:
 
 
 def tile_map(
-    mask: "Mask", n_q: int, n_k: int | None = None, size: int = 128
+    mask: Readable, n_q: int, n_k: int | None = None, size: int = 128
 ) -> TileMap:
     """The tile map of a mask; ``mask.tiles(n_q, n_k, size)`` is the same.
 
@@ -101,7 +99,7 @@ def tile_map(
     return TileMap(states, size, n_q, n_k)
 
 
-def n_pairs(mask: "Mask", n_q: int, n_k: int | None = None) -> int | np.ndarray:
+def n_pairs(mask: Readable, n_q: int, n_k: int | None = None) -> int | np.ndarray:
     """How many pairs the mask allows, exactly; for a batch of masks one number each, int64 of shape (batch,).
 
     FULL tiles count by their area; only in PARTIAL ones each pair is asked about (Chapter 7).
@@ -117,14 +115,14 @@ def n_pairs(mask: "Mask", n_q: int, n_k: int | None = None) -> int | np.ndarray:
     return int(count) if mask.batch is None else count
 
 
-def density(mask: "Mask", n_q: int, n_k: int | None = None) -> float | np.ndarray:
+def density(mask: Readable, n_q: int, n_k: int | None = None) -> float | np.ndarray:
     """The share of the n_q · n_k pairs that the mask allows, between 0 and 1; 0 where there is no pair."""
     n_q, n_k = arguments.lengths(n_q, n_k)
     return n_pairs(mask, n_q, n_k) / max(n_q * n_k, 1)
 
 
 def receptive_field(
-    masks: Iterable["Mask"], i: int, n: int | None = None
+    masks: Iterable[Readable], i: int, n: int | None = None
 ) -> np.ndarray:
     """The input positions that can reach output `i` through layers with these masks, the first layer first.
 
@@ -157,7 +155,7 @@ def receptive_field(
     return np.flatnonzero(reached)
 
 
-def _read_by(queries: np.ndarray, mask: "Mask", tiles: TileMap) -> np.ndarray:
+def _read_by(queries: np.ndarray, mask: Readable, tiles: TileMap) -> np.ndarray:
     """The keys that at least one of the `queries` may read; both are boolean arrays (n,).
 
     Pairs are asked about only in PARTIAL tiles whose keys are not all found yet.
@@ -193,7 +191,7 @@ def _batches(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-def _allowed(mask: "Mask", i: Interval, j: Interval, size: int) -> np.ndarray:
+def _allowed(mask: Readable, i: Interval, j: Interval, size: int) -> np.ndarray:
     """The pairs of tiles t with queries i[t] and keys j[t]: (…, tiles, size, size), False beyond a short one."""
     within = np.arange(size)
     rows, columns = i.lo[:, None, None] + within[:, None], j.lo[:, None, None] + within
@@ -218,7 +216,7 @@ def _cut(n: int, size: int, first: int = 0) -> Interval:
     return Interval(first + start, first + np.minimum(start + size, n) - 1)
 
 
-def _states(mask: "Mask", i: Interval, j: Interval) -> np.ndarray:
+def _states(mask: Readable, i: Interval, j: Interval) -> np.ndarray:
     """The state of each tile of the intervals `i`, (R, 1), and `j`, (1, C)."""
     truth = mask.read(i, j)
     states = truth.may.astype(np.int8) + truth.must

@@ -12,7 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from lib.engine import compiled, compiler, pieces, spans
+from lib.engine import compiled, compiler, cutting, spans
 from lib.masks import causal, offsets, same_block, sink, strided, window
 from lib.torch_attention import attention
 
@@ -152,7 +152,7 @@ def test_threads_change_nothing(mask, heads, key_heads):
 )
 def test_what_runs_side_by_side_adds_to_different_keys(mask, divided):
     n = 20_000
-    [layer] = pieces.plan(mask, n, n, None, torch.device("cpu")).layers
+    [layer] = cutting.plan(mask, n, n, None, torch.device("cpu")).layers
     found = spans.spans_of(layer)
     blocks, of_spans = torch.from_numpy(found.blocks), torch.from_numpy(found.spans)
     groups = compiled._side_by_side(blocks, of_spans, found.step)
@@ -322,7 +322,7 @@ def test_small_numbers_are_not_lost_beside_large_sums(add):
 def test_nothing_of_a_trace_stays_behind(mask, how):
     """A mask that is met first while a program is traced is computed as ever afterwards."""
     mask = mask.shift(0) & ~window(2).shift(50) | mask  # met nowhere else
-    pieces.plan.cache_clear()
+    cutting.plan.cache_clear()
     spans.spans_of.cache_clear()
     qkv = [x.detach() for x in tensors()]
 

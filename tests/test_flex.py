@@ -14,7 +14,8 @@ from torch.nn.attention.flex_attention import (
     flex_attention,
 )
 
-from lib import flex, torch_attention
+from lib import flex
+from lib.engine import fused
 from lib.masks import (
     Mask,
     causal,
@@ -253,7 +254,7 @@ def test_auto_computes_with_what_it_says(monkeypatch):
     def broken(*arguments, **options):
         raise AssertionError("called")
 
-    monkeypatch.setattr(torch_attention, "_sdpa", broken)
+    monkeypatch.setattr(fused, "attend", broken)
     torch.testing.assert_close(attention(q, k, v, sparse), wanted)
     with pytest.raises(AssertionError, match="called"):
         attention(q, k, v, causal)

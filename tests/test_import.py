@@ -1,4 +1,4 @@
-"""The masks and the NumPy twin must not pull in PyTorch or the plotting library."""
+"""The textbook's NumPy modules must not pull in PyTorch or the plotting library."""
 
 import subprocess
 import sys
@@ -10,8 +10,13 @@ import pytest
     "module",
     [
         "lib",
-        "lib.masks",
+        "lib.examples",
+        "lib.readings.arguments",
+        "lib.readings.diagonals",
+        "lib.readings.shapes",
+        "lib.readings.symbols",
         "lib.tiles",
+        "lib.masks",
         "lib.numpy_attention",
         "lib.probe",
         "lib.bugs",

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import masks, repeatable
 
-from lib.engine import batched, compiled, compiler, pieces
+from lib.engine import batched, compiled, compiler, cutting
 from lib.engine.pieces import Diagonals, Strided, Tiles
 from lib.masks import (
     Mask,
@@ -127,7 +127,7 @@ def with_gradients(q, k, v, mask, **options):
 
 
 def cut(mask, n_q, n_k):
-    return pieces.plan(mask, n_q, n_k, None, torch.device("cpu"))
+    return cutting.plan(mask, n_q, n_k, None, torch.device("cpu"))
 
 
 @every_cut
@@ -161,11 +161,11 @@ def test_any_expression_is_computed(mask, n_k, short):
             "BLOCK": 2, "END_BLOCK": 3, "ALIGNED": 3, "TILE": 4, "SHORTEST_BAND": 2, "MOST_DIAGONALS": 3,
             "SHORTEST_DIAGONAL": 2, "SCORES_AT_ONCE": {"cpu": 64, "cuda": 64},
         }.items():  # fmt: skip
-            patch.setattr(pieces, name, value)
-        pieces.plan.cache_clear()
+            patch.setattr(cutting, name, value)
+        cutting.plan.cache_clear()
         q, k, v = problem(max(n_k - short, 1), n_k)
         found = with_gradients(q, k, v, mask, backend="tiled")
-    pieces.plan.cache_clear()
+    cutting.plan.cache_clear()
     wanted = with_gradients(q, k, v, mask, backend="dense")
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
@@ -205,13 +205,13 @@ def test_many_pieces_of_their_usual_size(mask):
 
 def test_diagonals_that_a_piece_does_not_reach(monkeypatch):
     """Of three pieces the first reads one key for each query, the second two, the third all three."""
-    monkeypatch.setattr(pieces, "SCORES_AT_ONCE", {"cpu": 64, "cuda": 64})
-    monkeypatch.setattr(pieces, "SHORTEST_DIAGONAL", 32)
-    pieces.plan.cache_clear()
+    monkeypatch.setattr(cutting, "SCORES_AT_ONCE", {"cpu": 64, "cuda": 64})
+    monkeypatch.setattr(cutting, "SHORTEST_DIAGONAL", 32)
+    cutting.plan.cache_clear()
     mask = causal & offsets({0, 32, 64})
     q, k, v = problem(96, 96)
     found = with_gradients(q, k, v, mask, backend="tiled")
-    pieces.plan.cache_clear()
+    cutting.plan.cache_clear()
     wanted = with_gradients(q, k, v, mask, backend="dense")
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from lib.masks import Mask, across_heads
-from lib.readings import arguments
+from lib.readings import arguments, shapes
 
 
 def check_floats(name: str, x: torch.Tensor) -> None:
@@ -22,44 +22,16 @@ def wide(x: torch.Tensor) -> torch.Tensor:
 
 
 def check_queries_and_keys(q: torch.Tensor, k: torch.Tensor) -> None:
-    for name, x in (("q", q), ("k", k)):
-        check_floats(name, x)
-        if x.ndim < 2:
-            raise ValueError(
-                f"{name}: expected shape (..., tokens, features), got {tuple(x.shape)}"
-            )
-    check_features(q, k)
-    _check_leading("q and k", q, k)
+    check_floats("q", q)
+    check_floats("k", k)
+    shapes.check_queries_and_keys(tuple(q.shape), tuple(k.shape))
     _check_same("q and k", q, k)
-
-
-def check_features(q: torch.Tensor, k: torch.Tensor) -> None:
-    if q.shape[-1] != k.shape[-1]:
-        raise ValueError(
-            f"q and k: expected the same number of features, got {tuple(q.shape)} and {tuple(k.shape)}"
-        )
-    if q.shape[-1] == 0:
-        raise ValueError(f"q: expected at least one feature, got {tuple(q.shape)}")
 
 
 def check_values(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:
     check_floats("v", v)
-    if v.ndim < 2 or v.shape[-2] != k.shape[-2]:
-        raise ValueError(
-            f"v: expected shape (..., n_k={k.shape[-2]}, d_v), one value for each key, got {tuple(v.shape)}"
-        )
-    _check_leading("q, k and v", q, k, v)
+    shapes.check_values(tuple(q.shape), tuple(k.shape), tuple(v.shape))
     _check_same("q and v", q, v)
-
-
-def _check_leading(names: str, *tensors: torch.Tensor) -> None:
-    try:
-        torch.broadcast_shapes(*(x.shape[:-2] for x in tensors))
-    except RuntimeError:
-        shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
-        raise ValueError(
-            f"{names}: expected leading dimensions that broadcast, got {shapes}"
-        ) from None
 
 
 def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
@@ -74,7 +46,7 @@ def _check_same(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
 
 
 def allowed_pairs(
-    mask: Mask | torch.Tensor, shape: torch.Size, device: torch.device
+    mask: Mask | torch.Tensor, shape: tuple[int, ...], device: torch.device
 ) -> torch.Tensor:
     """`mask` as a boolean tensor (..., n_q, n_k) on `device` that broadcasts to the scores' `shape`."""
     n_q, n_k = shape[-2:]
@@ -87,7 +59,7 @@ def allowed_pairs(
         raise ValueError(
             f"mask: expected a tensor on {device}, where q is, got one on {mask.device}; use mask.to(q.device)"
         )
-    check_mask_shape(mask.shape, shape)
+    shapes.check_mask(tuple(mask.shape), tuple(shape))
     # A tensor with fewer than two dimensions broadcasts here, but not in every fused kernel.
     return mask.expand(*mask.shape[:-2], n_q, n_k)
 
@@ -99,15 +71,4 @@ def check_booleans(mask: Any) -> None:
         raise TypeError(
             f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
             f"{arguments.mask_advice(mask, advice)}"
-        )
-
-
-def check_mask_shape(given: torch.Size, scores: torch.Size) -> None:
-    try:
-        fits = torch.broadcast_shapes(given, scores) == scores
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"mask: expected a shape that broadcasts to {tuple(scores)} (..., n_q, n_k), got {tuple(given)}"
         )

@@ -4,17 +4,15 @@ from collections.abc import Callable
 
 import torch
 
-from lib.engine.checks import (
-    allowed_pairs,
-    check_features,
-    check_floats,
-    check_mask_shape,
-)
-from lib.masks import Mask, across_heads, explicit, full
+from lib.engine.checks import allowed_pairs, check_floats
+from lib.masks import Mask, explicit, full
+from lib.readings import shapes
 
 # q (rows, heads, n_q, d), k (rows, key heads, n_k, d), v (rows, key heads, n_k, d_v) and a mask with that many
-# rows, or one row: the output (rows, heads, n_q, d_v). Query head h reads key head ⌊h · key heads / heads⌋.
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Mask], torch.Tensor]
+# rows, or one row. Query head h reads key head ⌊h · key heads / heads⌋.
+Rows = tuple[torch.Tensor, torch.Tensor, torch.Tensor, Mask]
+# From the output for rows, (rows, heads, n_q, d_v), to (..., n_q, d_v).
+Restore = Callable[[torch.Tensor], torch.Tensor]
 
 
 def in_groups(q, k, v, mask):
@@ -25,7 +23,7 @@ def in_groups(q, k, v, mask):
             raise ValueError(
                 f"{name}: with enable_gqa expected shape (..., heads, tokens, features), got {tuple(x.shape)}"
             )
-    check_features(q, k)
+    shapes.check_features(tuple(q.shape), tuple(k.shape))
     heads, key_heads = q.shape[-3], k.shape[-3]
     if v.shape[-3] != key_heads or key_heads == 0 or heads % key_heads:
         raise ValueError(
@@ -52,32 +50,29 @@ def in_groups(q, k, v, mask):
 
 
 def by_rows(
-    attend: Attend,
     q: torch.Tensor,
     k: torch.Tensor,
     v: torch.Tensor,
     mask: Mask | torch.Tensor | None,
-) -> torch.Tensor:
-    """What `attend`, which wants a Mask and four dimensions, makes of any leading dimensions and any mask.
+) -> tuple[Rows, Restore]:
+    """Any leading dimensions and any mask as the back ends that skip want them; and what makes their output one of q.
 
     There is one row for each row of the mask's batch, or one in all; everything else becomes heads.
     """
     n_q, n_k = q.shape[-2], k.shape[-2]
     scores_leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
     leading = torch.broadcast_shapes(scores_leading, v.shape[:-2])
-    scores = torch.Size((*scores_leading, n_q, n_k))
+    scores = (*scores_leading, n_q, n_k)
     if mask is None:
         mask = full
     if not isinstance(mask, Mask):
         allowed = allowed_pairs(mask, scores, q.device)
-        if allowed.numel() > n_q * n_k:  # an array for each head: each head is a row
-            each = (x.expand(*leading, *x.shape[-2:]) for x in (q, k, v, allowed))
-            *qkv, allowed = (x.flatten(0, -3) for x in each)
-            return by_rows(attend, *qkv, explicit(allowed)).unflatten(0, leading)
+        if allowed.numel() > n_q * n_k:
+            return _each_head_a_row(q, k, v, allowed, leading)
         mask = explicit(allowed.reshape(n_q, n_k))
     if mask.batch is not None:
-        table = torch.empty(mask.batch, n_q, n_k, device="meta")
-        check_mask_shape(across_heads(table, len(scores)).shape, scores)
+        heads = (1,) * (len(scores) - 3)
+        shapes.check_mask((mask.batch, *heads, n_q, n_k), scores)
 
     # The axis of the mask's rows, if there are some, comes first, then all others as heads.
     axis = None
@@ -85,13 +80,24 @@ def by_rows(
         axis = len(leading) - len(scores_leading)
     k, v = (x[(None,) * (len(leading) + 2 - x.ndim)] for x in (k, v))
     of_keys = _without_repetition(leading, k, v, axis)
-    output = attend(
-        _rows(q, leading, axis), _rows(k, of_keys, axis), _rows(v, of_keys, axis), mask
+    q, k, v = _rows(q, leading, axis), _rows(k, of_keys, axis), _rows(v, of_keys, axis)
+
+    def restore(output: torch.Tensor) -> torch.Tensor:
+        if axis is None:
+            return output.reshape(*leading, *output.shape[-2:])
+        others = leading[:axis] + leading[axis + 1 :]
+        return output.reshape(len(output), *others, *output.shape[-2:]).movedim(0, axis)
+
+    return (q, k, v, mask), restore
+
+
+def _each_head_a_row(q, k, v, allowed, leading: torch.Size) -> tuple[Rows, Restore]:
+    """For an array that differs between heads: rows of one head, and as many in the mask's batch."""
+    q, k, v, allowed = (
+        x.expand(*leading, *x.shape[-2:]).flatten(0, -3) for x in (q, k, v, allowed)
     )
-    if axis is None:
-        return output.reshape(*leading, *output.shape[-2:])
-    others = leading[:axis] + leading[axis + 1 :]
-    return output.reshape(len(output), *others, *output.shape[-2:]).movedim(0, axis)
+    rows = (q[:, None], k[:, None], v[:, None], explicit(allowed))
+    return rows, lambda output: output.reshape(*leading, *output.shape[-2:])
 
 
 def _rows(x: torch.Tensor, leading: torch.Size, axis: int | None) -> torch.Tensor:

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.engine import pieces
 from lib.engine.pieces import Strided, Tiles
 
 QUERIES = 32  # in a block: as many as a word has bits
@@ -79,9 +78,8 @@ def _of_bands(layer: tuple[Strided, ...]) -> Iterator[Part]:
 
 def _of_tiles(layer: tuple[Tiles, ...]) -> tuple[np.ndarray, Iterator[Part]]:
     """The words of all patterns, and the parts."""
-    tile = pieces.TILE
+    tile, patterns = layer[0].tile, layer[0].patterns  # the same for all
     n_parts = -(-tile // QUERIES)
-    patterns = layer[0].patterns  # (number, keys, queries), the same for all
     padded = np.zeros((len(patterns), tile, n_parts * QUERIES), bool)
     padded[..., :tile] = patterns
     words = np.packbits(padded, axis=-1, bitorder="little").view(np.int32)

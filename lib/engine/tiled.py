@@ -1,6 +1,6 @@
 """Exact attention that skips what the mask forbids, in PyTorch, with gradients.
 
-`lib.engine.pieces` cuts the work into layers of pieces. Two modules have the loops over them: `lib.engine.compiled`,
+`lib.engine.cutting` cuts the work into layers of pieces. Two modules have the loops over them: `lib.engine.compiled`,
 on the CPU where there is a C++ compiler, and `lib.engine.batched`, everywhere. The weights of all pairs never exist
 together: the backward pass computes those of a piece anew, from its scores and what is stored of each row, as
 FlashAttention does (Dao et al. 2022).
@@ -16,14 +16,17 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from lib.engine import batched, compiled
-from lib.engine.pieces import Layer, Plan, plan
+from lib.engine.cutting import plan
+from lib.engine.pieces import Layer, Plan
 from lib.masks import Mask
 
 
 def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, scale: float
 ) -> torch.Tensor:
-    """`lib.engine.heads.Attend`, on any device, with gradients. Half precision is computed in float32.
+    """The output (rows, heads, n_q, d_v) for `lib.engine.heads.Rows`, on any device, with gradients.
+
+    Half precision is computed in float32.
 
     `lib.torch_attention.attention` checks the arguments and calls this. Keys that a query may not read count
     for nothing as long as they are finite: 0 · NaN is NaN, so a NaN reaches the outputs of its tile, not of others.

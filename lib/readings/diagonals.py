@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lib.masks import Mask
 from lib.readings.intervals import Interval, Truth
+from lib.readings.readable import Readable
 
 
 def along_diagonals(
-    mask: Mask, n_q: int, n_k: int, batch_row: int | None = None
+    mask: Readable, n_q: int, n_k: int, batch_row: int | None = None
 ) -> tuple[np.ndarray, Truth]:
     """All differences i − j between `n_q` queries, the last of `n_k` positions, and the keys; and what is allowed.
 

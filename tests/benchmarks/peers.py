@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from cases import WINDOW, Case, Tensors
 
-from lib.engine import pieces
+from lib.engine import cutting
 from lib.masks import Mask, causal
 from lib.numpy_attention import tiled_attention
 from lib.torch_attention import attention
@@ -45,7 +45,7 @@ def first_call(case: Case, inputs: Tensors, mask: Mask) -> Call:
     """What a mask costs that was never met before: it is chosen, if it is, and its plan is made anew."""
 
     def call():
-        pieces.plan.cache_clear()
+        cutting.plan.cache_clear()
         met = case.mask_for(*inputs[:2])
         return attention(*inputs, met, backend="tiled")
 
