@@ -23,7 +23,8 @@ in lower case, as `range` is.
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from functools import partial, reduce
+from functools import partial, reduce, wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,19 @@ class Mask:
     # NumPy arrays leave & and | to the mask, which says what to do, instead of trying cell by cell.
     __array_ufunc__ = None
 
-    def __new__(cls, *arguments: Any, **named: Any) -> "Mask":
-        return super().__new__(Rule if cls is Mask else cls)
+    # What to write instead, where a kind of mask is often given other arguments than it takes.
+    instead = ""
+
+    def __new__(cls, *given: Any, **named: Any) -> "Mask":
+        kind = Rule if cls is Mask else cls
+        try:
+            signature(kind.__init__).bind(None, *given, **named)
+        except TypeError as problem:
+            taken = ", ".join(field.name for field in fields(kind))
+            raise TypeError(
+                f"{cls.__name__}: expected {cls.__name__}({taken}), but {problem}{kind.instead}"
+            ) from None
+        return super().__new__(kind)
 
     def rule(self, i: Any, j: Any) -> Any:
         """May query `i` read key `j`? For anything that has arithmetic and comparison, unchecked."""
@@ -65,8 +77,8 @@ class Mask:
         """The rule for row `b` of the batch, or, without `b`, for all rows along a new first axis."""
         return self.rule(i, j)
 
-    def __call__(self, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
-        """The mask as a FlexAttention ``mask_mod`` for equally many queries and keys.
+    def mask_mod(self, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+        """What FlexAttention asks of a mask, for equally many queries and keys; ``mask(b, h, q_idx, kv_idx)``.
 
         With more keys than queries, pass ``mask.shift(n_k - n_q)``: FlexAttention counts the queries
         from 0 (Dong et al. 2024).
@@ -79,6 +91,15 @@ class Mask:
         # Of Python's own True, ~ would make −2.
         i, j = (np.int64(x) if isinstance(x, int) else x for x in (q_idx, kv_idx))
         return self.read(i, j, b)
+
+    @wraps(mask_mod)  # FlexAttention counts the arguments that it may give
+    def __call__(self, *given: Any) -> Any:
+        if len(given) != 4:
+            raise TypeError(
+                f"mask: {self!r} is a mask already, write it without ({', '.join(map(repr, given))}); its array is "
+                f"mask.dense(n), and only FlexAttention calls it, with b, h, q_idx and kv_idx"
+            )
+        return self.mask_mod(*given)
 
     def allowed(self, i: Any, j: Any) -> Any:
         """May query `i` read key `j`?
@@ -136,8 +157,9 @@ class Mask:
 
     def _check_corners(self, first_i: Any, last_i: Any, first_j: Any, last_j: Any):
         """A table that is too short for these positions shows, and raises, at the corners."""
-        i, j = [int(first_i), int(last_i)], [int(first_j), int(last_j)]
-        self.read(np.array(i)[:, None], np.array(j)[None, :])
+        # Not as rows and columns: torch.compile takes arrays for the tensors of that shape, those of two tokens.
+        i = np.array([int(first_i), int(last_i)])
+        self.read(i, np.array([int(first_j), int(last_j)]))
 
     def shift(self, positions: int) -> "Mask":
         """The mask for queries that stand `positions` further on: i becomes i + positions."""
@@ -256,6 +278,9 @@ class window(Mask):
     """
 
     size: int
+    instead = (
+        "; a pair, so many before and so many after the query, is local(left, right)"
+    )
 
     def __post_init__(self):
         _set(self, size=arguments.integer("size", self.size, at_least=1))
@@ -293,6 +318,7 @@ class offsets(Mask):
     """
 
     distances: Iterable[int]
+    instead = "; give the distances as one set, such as offsets({0, 4})"
 
     def __post_init__(self):
         distances = arguments.integers("offsets", self.distances, at_least=0)
@@ -397,7 +423,9 @@ class same_block(Mask):
 class document(Mask):
     """Query and key in the same document: ids[i] = ids[j] (Chapter 7, packed sequences).
 
-    `ids`: one integer per position, shape (n,), or (batch, n) for a batch of sequences.
+    `ids`: one integer of at least 0 per position, shape (n,), or (batch, n) for a batch of sequences. For padding
+    marked −1, and for position ids that restart, there are `from_segment_ids` and `from_position_ids` in
+    `lib.conventions`; both are refused here.
     """
 
     ids: Any
@@ -405,12 +433,36 @@ class document(Mask):
     def __post_init__(self):
         wanted = "integers of shape (n,) or (batch, n)"
         table = Table.checked("document", self.ids, "iu", wanted, (1, 2))
+        _check_documents(table.array)
         _set(self, ids=table, batch=table.rows(2))
 
     def read(self, i, j, b=None):
         self.ids.check_range("document", -1, i)
         self.ids.check_range("document", -1, j)
         return self.ids.at(i, b=b) == self.ids.at(j, b=b)
+
+
+def _check_documents(ids: np.ndarray) -> None:
+    """Refuse what is a dialect of its own: negative ids, which mark padding, and positions that restart.
+
+    Positions count 0, 1, 2, … and begin again at 0 with each document. Read as documents, they would be of one token
+    each, taken up again in the same order. Who means that, can number the documents from 1: only equality counts. Up
+    to 1 they may be two documents that take turns, and without a restart the documents of one token each: both pass.
+    """
+    if (ids < 0).any():
+        raise ValueError(
+            f"document: expected ids of at least 0, got {ids.min()}; where a negative id marks padding, use "
+            f"lib.conventions.from_segment_ids(ids)"
+        )
+    for row in np.atleast_2d(ids):
+        counts = (row[1:] == row[:-1] + 1) | (row[1:] == 0)
+        restarts = (row[1:] == 0) & (row[:-1] > 0)
+        if counts.all() and restarts.any() and row[0] == 0 and row.max() > 1:
+            raise ValueError(
+                f"document: expected the number of a document for each position, got positions that restart, such as "
+                f"{_listed(row[:8])}; use lib.conventions.from_position_ids(ids), or, for documents that do take "
+                f"turns, number them from 1: document(ids + 1)"
+            )
 
 
 @_mask
@@ -450,7 +502,7 @@ class explicit(Mask):
     ordered = False
 
     def __post_init__(self):
-        wanted = "booleans of shape (n_q, n_k) or (batch, n_q, n_k), as array.astype(bool) gives"
+        wanted = "booleans of shape (n_q, n_k) or (batch, n_q, n_k)"
         table = Table.checked("explicit", self.table, "b", wanted, (2, 3))
         n_q, n_k = table.array.shape[-2:]
         _set(self, table=table, batch=table.rows(3), starts=max(n_k - n_q, 0))

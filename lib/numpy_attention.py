@@ -7,12 +7,12 @@ allowed). `True` means *may attend*. A row with no allowed key gets weights 0 an
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from lib.masks import Mask, across_heads, explicit, full
-from lib.readings import arguments, shapes
+from lib.readings import advice, arguments, shapes
 from lib.tiles import EMPTY, FULL, PARTIAL
 
 # How many neighbouring tiles `tiled_attention` takes in one go: fewer, larger products of matrices.
@@ -62,11 +62,14 @@ def attention(
     mask: Mask | np.ndarray | None = None,
     *,
     scale: float | None = None,
+    **unknown: Never,
 ) -> np.ndarray:
     """a_i = Σ_j α_ij v_j, of shape (..., n_q, d_v) (Chapter 1, "The output").
 
-    Arguments and errors as in `attention_weights`.
+    Arguments and errors as in `attention_weights`; TypeError for an option of other libraries, with what to do here.
+    Values that no query may read must be finite all the same: 0 · NaN is NaN.
     """
+    advice.refuse_options(unknown)
     v = _floats("v", v)
     weights = attention_weights(q, k, mask, scale=scale)
     shapes.check_values(np.shape(q), np.shape(k), v.shape)
@@ -81,6 +84,7 @@ def tiled_attention(
     *,
     tile: int = 64,
     scale: float | None = None,
+    **unknown: Never,
 ) -> np.ndarray:
     """`attention` without ever holding all scores: tile by tile, with an online softmax (Chapter 9).
 
@@ -88,6 +92,7 @@ def tiled_attention(
     it allows cost. `tile` is the number of queries, and of keys, of a tile; other arguments and errors
     are those of `attention` (Rabe & Staats 2021; Dao et al. 2022).
     """
+    advice.refuse_options(unknown)
     q, k, v = _floats("q", q), _floats("k", k), _floats("v", v)
     tile = arguments.integer("tile", tile, at_least=1)
     shapes.check_queries_and_keys(q.shape, k.shape)
@@ -197,10 +202,10 @@ def allowed_pairs(
         mask = across_heads(mask.dense(n_q, n_k), len(shape))
     array = np.asarray(mask)
     if array.dtype != bool:
-        advice = "if 1 means 'may attend' in it, use mask.astype(bool)"
+        instead = advice.for_numbers(array.dtype.kind == "f")
         raise TypeError(
             f"mask: expected a Mask, None or a boolean array in which True means 'may attend', got an array of "
-            f"{array.dtype}; {arguments.mask_advice(mask, advice)}"
+            f"{array.dtype}; {arguments.mask_advice(mask, instead)}"
         )
     shapes.check_mask(array.shape, shape)
     return array

@@ -10,6 +10,7 @@ their product with the values. The others live in `lib.engine` and `lib.flex`.
 """
 
 import math
+from typing import Never
 
 import torch
 
@@ -26,6 +27,7 @@ from lib.engine.choice import Choice, choose_backend
 from lib.engine.heads import by_rows, in_groups
 from lib.masks import Mask
 from lib.numpy_attention import score_scale
+from lib.readings import advice
 
 __all__ = ["Choice", "attention", "attention_weights", "choose_backend", "softmax"]
 
@@ -73,6 +75,7 @@ def attention(
     scale: float | None = None,
     backend: str = "auto",
     enable_gqa: bool = False,
+    **unknown: Never,
 ) -> torch.Tensor:
     """a_i = Σ_j α_ij v_j, of shape (..., n_q, d_v) (Chapter 1, "The output").
 
@@ -82,8 +85,11 @@ def attention(
     "auto" picks one of them, and `choose_backend` says which and why.
     `enable_gqa`: grouped-query attention (Ainslie et al. 2023): q has a multiple of the heads of k and v, its
     third dimension from the end, and that many neighbouring query heads share a key head.
-    Other arguments and errors as in `attention_weights`.
+    Other arguments and errors as in `attention_weights`; TypeError for an option of other libraries, with what to do
+    here. "All compute the same" is meant of finite values: a NaN behind the mask reaches every row with "dense" and
+    "sdpa", since 0 · NaN is NaN.
     """
+    advice.refuse_options(unknown)
     if backend not in BACKENDS:
         raise ValueError(
             f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}"

@@ -36,7 +36,7 @@ repeatable = settings(
 )
 
 # Every kind of mask with its rule as a plain function. Tables are longer than any n_k that is drawn.
-IDS = [0, 0, 0, 1, 1, 0, 2, 2, 5, 5, 5, 5, -3, -3, 0, 1, *[9] * 24]
+IDS = [0, 0, 0, 1, 1, 0, 2, 2, 5, 5, 5, 5, 3, 3, 0, 1, *[9] * 24]
 ROWS = (np.random.default_rng(1).random((40, 40)) < 0.5).tolist()
 NAMED = [
     (full, oracle.full),

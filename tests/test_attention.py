@@ -14,7 +14,8 @@ from hypothesis import given
 from strategies import masks_with_rules, problems, repeatable
 
 from lib import numpy_attention, torch_attention
-from lib.masks import causal, full, window
+from lib.conventions import from_additive
+from lib.masks import causal, explicit, full, window
 
 
 def tensor(x):
@@ -675,6 +676,10 @@ WRONG_SHAPES = {
         (X, X, X, np.ones((3, 4), dtype=bool)),
         ["mask", "broadcasts to (4, 4)", "(3, 4)"],
     ),
+    "mask of a tokenizer": (
+        (X[None, None].repeat(2, 0), X, X, np.ones((2, 4), dtype=bool)),
+        ["mask", "broadcasts to (2, 1, 4, 4)", "(2, 4)", "from_attention_mask"],
+    ),
     "mask larger than the scores": (
         (X, X, X[None].repeat(2, 0), np.ones((2, 4, 4), dtype=bool)),
         ["mask", "broadcasts to (4, 4)", "(2, 4, 4)"],
@@ -687,11 +692,11 @@ WRONG_KINDS = {
     "q of complex numbers": ((X.astype(complex), X, X), ["q:", "floats", "complex128"]),
     "mask of ints": (
         (X, X, X, np.ones((4, 4), dtype=int)),
-        ["mask", "boolean", "may attend", "int64", "; if 1 means"],
+        ["mask", "int64", "; if 1 means", "mask == 1", "from_attention_mask(mask)"],
     ),
     "mask of floats": (
         (X, X, X, np.zeros((4, 4))),
-        ["mask", "boolean", "may attend", "float64", "; if 1 means"],
+        ["mask", "float64", "; if they are added", "from_additive(mask)", "mask == 1"],
     ),
     "rule that is no mask yet": (
         (X, X, X, lambda i, j: j <= i),
@@ -724,6 +729,76 @@ def test_shapes_that_do_not_fit(attention, arguments, words):
 def test_kinds_that_do_not_fit(attention, arguments, words):
     said = message(TypeError, attention, *arguments)
     assert all(word in said for word in words), said
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("rows", "heads", "array", "words"),
+    [
+        (2, 3, (3, 4, 4), ["(3, 4, 4)", "for each head", "(1, 3, 4, 4)"]),
+        (2, 3, (3, 1, 4), ["(3, 1, 4)", "for each head", "(1, 3, 1, 4)"]),
+        (2, 3, (2, 4, 4), ["(2, 4, 4)", "for each row", "(2, 1, 4, 4)", "explicit"]),
+        (
+            3,
+            3,
+            (3, 4, 4),
+            ["head has the shape (1, 3, ", "batch has the shape (3, 1, "],
+        ),
+    ],
+)
+def test_an_array_of_three_dimensions_says_which_axes_it_is_for(
+    attention, rows, heads, array, words
+):
+    """Heads, as arrays broadcast, or rows of the batch, as masks have them: nobody is asked to guess."""
+    q, k, v = qkv(4, leading=(rows, heads))
+    said = message(ValueError, attention, q, k, v, np.ones(array, dtype=bool))
+    assert all(word in said for word in ["mask", f"({rows}, {heads}, 4, 4)", *words])
+
+
+@every_method
+def test_an_array_whose_axes_are_clear_is_taken(attention):
+    q, k, v = qkv(4, leading=(3, 3))
+    random = np.random.default_rng(1)
+    of_heads = random.random((3, 4, 4)) < 0.5
+    for mask in (of_heads[None], of_heads[:, None], of_heads[:1], of_heads[0]):
+        expected = oracle.attention(q, k, v, mask)
+        np.testing.assert_allclose(attention(q, k, v, mask), expected, atol=1e-12)
+    expected = oracle.attention(q[0], k[0], v[0], of_heads)
+    found = attention(q[0], k[0], v[0], of_heads)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    # What the message advises for rows of a batch.
+    rows = attention(q, k, v, explicit(of_heads))
+    np.testing.assert_array_equal(rows, attention(q, k, v, of_heads[:, None]))
+
+
+def test_the_advice_for_numbers_is_no_second_refusal():
+    q, k, v = qkv(4, leading=(2, 1))
+    causal_array = np.tril(np.ones((4, 4)))
+    wanted = numpy_attention.attention(q, k, v, causal)
+    for numbers in (causal_array, causal_array.astype(int)):
+        for attention in (METHODS["numpy"], METHODS["sdpa"]):
+            np.testing.assert_allclose(attention(q, k, v, numbers == 1), wanted)
+    bias = np.where(causal_array, 0, -np.inf)
+    for attention in (METHODS["numpy"], METHODS["sdpa"]):
+        np.testing.assert_allclose(attention(q, k, v, from_additive(bias)), wanted)
+
+
+ELSEWHERE = {
+    "is_causal": (True, ["mask", "causal", "top_left"]),
+    "dropout_p": (0.0, ["attention_weights(q, k, mask)", "multiply by v"]),
+    "attn_mask": (None, ["as mask", "from_sdpa", "from_mha", "from_additive"]),
+    "attention_mask": (np.ones((1, 4)), ["lib.conventions.from_attention_mask"]),
+    "key_padding_mask": (None, ["lib.conventions.from_key_padding_mask"]),
+    "droput": (0.1, ["help(attention)"]),
+}
+
+
+@every_method
+@pytest.mark.parametrize("option", ELSEWHERE)
+def test_an_option_of_other_libraries_is_answered_with_what_to_do(attention, option):
+    value, words = ELSEWHERE[option]
+    said = message(TypeError, attention, X, X, X, **{option: value})
+    assert all(word in said for word in [f"{option}: attention", *words]), said
 
 
 @every_method

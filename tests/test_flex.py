@@ -277,6 +277,17 @@ def test_a_table_first_met_in_a_trace_is_no_stand_in_afterwards():
     assert (mask.allowed(positions[:, None], positions).numpy() == mask.dense(8)).all()
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_table_first_met_under_torch_compile(n):
+    """With two tokens, what checks a table must not be taken for the tensors that read it."""
+    mask = causal & document([4, *[0] * (n - 1)])
+    x = torch.randn(1, n, 4)
+    attend = lambda x: attention(x, x, x, mask, backend="dense")  # noqa: E731
+    found = torch.compile(attend, backend="eager")(x)
+    torch._dynamo.reset()
+    torch.testing.assert_close(found, attend(x))
+
+
 def test_numbers_beyond_32_bits_survive_the_positions_of_flex():
     large = document([2**40, 2**40 + 2**32, 2**40])
     i = torch.arange(3, dtype=torch.int32)

@@ -753,6 +753,26 @@ ARGUMENTS = {
         ValueError,
         ["document", "(n,) or (batch, n)", "inhomogeneous"],
     ),
+    "document, padding": (
+        lambda: document([[0, 0, 1], [0, -1, -1]]),
+        ValueError,
+        ["document", "at least 0, got -1", "lib.conventions.from_segment_ids(ids)"],
+    ),
+    "document, positions": (
+        lambda: document([0, 1, 2, 0, 1]),
+        ValueError,
+        ["document", "0, 1, 2, 0, 1", "from_position_ids(ids)", "document(ids + 1)"],
+    ),
+    "document, positions of a batch": (
+        lambda: document(torch.tensor([[0, 0, 0, 0], [0, 1, 2, 0]])),
+        ValueError,
+        ["document", "0, 1, 2, 0", "from_position_ids(ids)"],
+    ),
+    "document, positions with a document of one token": (
+        lambda: document([0, 0, 1, 0, 1, 2]),
+        ValueError,
+        ["document", "from_position_ids(ids)"],
+    ),
     "padding, negative": (
         lambda: padding([3, -1]),
         ValueError,
@@ -772,12 +792,12 @@ ARGUMENTS = {
     "explicit, numbers": (
         lambda: explicit([[1, 0], [1, 1]]),
         TypeError,
-        ["explicit", PAIRS, "astype(bool)", "int64"],
+        ["explicit", PAIRS, "int64", "mask == 1", "from_attention_mask"],
     ),
     "explicit, additive": (
         lambda: explicit(torch.zeros(2, 2)),
         TypeError,
-        ["explicit", PAIRS, "float32"],
+        ["explicit", PAIRS, "float32", "from_additive"],
     ),
     "explicit, one axis": (
         lambda: explicit([True, False]),
@@ -795,6 +815,43 @@ ARGUMENTS = {
         ["show", "without a batch", "2 rows", "padding([1, 2])"],
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        *([0, 0, 1, 1, 2], [5, 5, 3, 3], [0, 0, 0, 1, 2], [7], []),
+        [0, 1, 2, 3, 4],  # documents of one token each
+        *([0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]),  # two that take turns
+        *([1, 2, 3, 1, 2], [0, 2, 1, 0, 2], [0, 1, 2, 0, 2], [0, 1, 1, 2, 0]),
+        [[0, 0, 1, 1], [0, 1, 2, 3]],
+    ],
+)
+def test_documents_may_be_numbered_anyhow(ids):
+    """Whatever counts up from 0, and begins again at 0, is a list of positions; all else are documents."""
+    ids = np.array(ids, dtype=int)
+    wanted = ids[..., :, None] == ids[..., None, :]
+    np.testing.assert_array_equal(document(ids).dense(ids.shape[-1]), wanted)
+
+
+NOT_MADE = {
+    "window of a pair": (lambda: window(3, 0), ["window(size)", "local(left, right)"]),
+    "nothing": (lambda: window(), ["window(size)", "'size'"]),
+    "another name": (lambda: every(3, rest=1), ["every(period, remainder)", "'rest'"]),
+    "offsets one by one": (lambda: offsets(0, 4), ["offsets(", "offsets({0, 4})"]),
+    "a rule of nothing": (lambda: Mask(), ["Mask(", "'expression'"]),
+    "causal()": (lambda: causal(), ["causal is a mask already", "dense(n)"]),
+    "causal(8)": (lambda: causal(8), ["causal is a mask already", "without (8)"]),
+    "full()": (lambda: full(), ["full is a mask already"]),
+    "window(3)()": (lambda: window(3)(), ["window(3) is a mask already"]),
+}
+
+
+@pytest.mark.parametrize("case", NOT_MADE)
+def test_a_mask_says_how_it_is_written(case):
+    call, words = NOT_MADE[case]
+    said = message(TypeError, call)
+    assert all(word in said for word in words), said
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)

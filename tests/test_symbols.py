@@ -1,5 +1,7 @@
 """Rules traced from functions: what ``Mask(lambda i, j: …)`` records, and what it refuses."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 import torch
@@ -158,9 +160,45 @@ def test_a_mask_is_made_of_a_function(value):
     assert repr(value) in str(caught.value)
 
 
-def test_a_function_of_other_arguments_is_refused():
-    with pytest.raises(TypeError, match="takes 1 positional argument"):
-        Mask(lambda i: i < 3)
+TABLE = [0, 0, 1]
+FOREIGN = {
+    "torch.abs": (lambda i, j: torch.abs(i - j) < 3, "must be Tensor"),
+    "torch.where": (lambda i, j: torch.where(i < j, i, j) < 3, "where() received"),
+    "a method": (lambda i, j: (i - j).abs() < 3, "no attribute 'abs'"),
+    "np.abs": (lambda i, j: np.abs(i - j) < 3, "`i - j`"),
+    "np.sin": (lambda i, j: np.sin(i) < j, "sin"),
+    "list": (lambda i, j: TABLE[i] == TABLE[j], "`i`"),
+    "array": (lambda i, j: np.array(TABLE)[i] == j, "only integers"),
+    "tensor": (lambda i, j: torch.tensor(TABLE)[i] == j, "only integers"),
+    "dictionary": (lambda i, j: {0: 1}[i] == j, "unhashable"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_other_libraries_say_to_a_symbol_is_explained(name):
+    rule, problem = FOREIGN[name]
+    with pytest.raises(TypeError, match=r"^rule: ") as caught:
+        Mask(rule)
+    said = str(caught.value)
+    assert "\n" not in said
+    for word in (problem, "+ - // %", "write abs(i - j) < w as", "document(ids)"):
+        assert word in said, said
+
+
+@pytest.mark.parametrize(
+    "rule", [lambda i: i < 3, lambda b, h, i, j: i >= j, lambda i, j, *, w: i < w]
+)
+def test_a_function_of_other_arguments_is_refused(rule):
+    with pytest.raises(TypeError, match=r"^rule: ") as caught:
+        Mask(rule)
+    said = str(caught.value)
+    for word in (str(signature(rule)), "a query i and a key j", "mask_mod", "b and h"):
+        assert word in said, said
+
+
+def test_a_function_that_can_do_with_two_arguments_is_a_rule():
+    assert Mask(lambda i, j, w=3: i - j < w) == Mask(lambda i, j: i - j < 3)
+    assert Mask(lambda *positions: positions[1] <= positions[0]).dense(2).sum() == 3
 
 
 def test_what_the_function_itself_raises_is_not_hidden():

@@ -248,7 +248,7 @@ MORE = [
     explicit(BLOCKS[:9, :33]),  # the last nine queries
     document(np.arange(40) // 7),
     document(np.arange(40) % 2 * 10**18),
-    document(np.full(40, -(2**63))),
+    document(np.full(40, 2**63 - 1)),
 ]
 
 

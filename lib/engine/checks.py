@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from lib.masks import Mask, across_heads
-from lib.readings import arguments, shapes
+from lib.readings import advice, arguments, shapes
 
 
 def check_floats(name: str, x: torch.Tensor) -> None:
@@ -65,10 +65,14 @@ def allowed_pairs(
 
 
 def check_booleans(mask: Any) -> None:
-    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
-        given = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
-        advice = "if 1 means 'may attend' in it, use torch.as_tensor(mask).bool()"
-        raise TypeError(
-            f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; "
-            f"{arguments.mask_advice(mask, advice)}"
-        )
+    if isinstance(mask, torch.Tensor):
+        if mask.dtype == torch.bool:
+            return
+        given, instead = mask.dtype, advice.for_numbers(mask.is_floating_point())
+    else:
+        given = type(mask).__name__
+        instead = "to use an array of booleans, torch.as_tensor(mask)"
+        instead = arguments.mask_advice(mask, instead)
+    raise TypeError(
+        f"mask: expected a Mask, None or a boolean tensor in which True means 'may attend', got {given}; {instead}"
+    )

@@ -36,15 +36,11 @@ def in_groups(q, k, v, mask):
             f"features), got {tuple(q.shape)} and {tuple(k.shape)}; for one row for each head, give an array"
         )
     if isinstance(mask, torch.Tensor) and mask.ndim >= 3:
-        if mask.shape[-3] not in (1, heads):
-            raise ValueError(
-                f"mask: expected 1 or {heads} heads, as many as q has, got {tuple(mask.shape)}"
-            )
-        mask = (
-            mask.unsqueeze(-3)
-            if mask.shape[-3] == 1
-            else mask.unflatten(-3, (key_heads, -1))
-        )
+        leading = torch.broadcast_shapes(q.shape[:-3], k.shape[:-3])
+        scores = (*leading, heads, q.shape[-2], k.shape[-2])
+        shapes.check_mask(tuple(mask.shape), scores)
+        groups = (1, 1) if mask.shape[-3] == 1 else (key_heads, -1)
+        mask = mask.unflatten(-3, groups)
     q = q.unflatten(-3, (key_heads, -1))
     return q, k.unsqueeze(-3), v.unsqueeze(-3), mask
 

@@ -43,11 +43,38 @@ def check_values(q: Shape, k: Shape, v: Shape) -> None:
 
 
 def check_mask(given: Shape, scores: Shape) -> None:
-    """The mask broadcasts to the scores (..., n_q, n_k)."""
-    if not broadcasts_to(given, scores):
+    """The mask broadcasts to the scores (..., n_q, n_k), and it is clear which axes its own are.
+
+    NumPy would take the first axis of (x, n_q, n_k) for heads, and a mask of the course has its batch there. Where both
+    are possible, nothing is guessed; and where one is, a call must not come to mean something else with another batch.
+    """
+    missing = (1,) * (len(scores) - len(given))
+    ambiguous = len(given) > 2 and missing and set(given[:-2]) != {1}
+    if not ambiguous and broadcasts_to(given, scores):
+        return
+    readings = {
+        "one for each head": missing + given,
+        "one for each row of the batch": given[:-2] + missing + given[-2:],
+    }
+    fitting = [
+        f"{meant} has the shape {shape}"
+        for meant, shape in readings.items()
+        if broadcasts_to(shape, scores)
+    ]
+    if ambiguous and fitting:
         raise ValueError(
-            f"mask: expected a shape that broadcasts to {scores} (..., n_q, n_k), got {given}"
+            f"mask: expected an array that says by its shape which axes of the scores {scores} it is for, got {given}; "
+            f"{', '.join(fitting)}; rows of a batch may also be a Mask, explicit(mask)"
         )
+    advice = ""
+    if len(scores) > 2 and given == (scores[0], scores[-1]):
+        advice = (
+            "; an attention_mask (batch, keys) of 1 or True for the tokens to keep becomes a mask by "
+            "lib.conventions.from_attention_mask"
+        )
+    raise ValueError(
+        f"mask: expected a shape that broadcasts to {scores} (..., n_q, n_k), got {given}{advice}"
+    )
 
 
 def broadcasts_to(given: Shape, shape: Shape) -> bool:

@@ -7,6 +7,7 @@ A tree is an int, "i", "j" or a tuple (operator, operands …): immutable, compa
 
 import operator
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,49 @@ LOGIC = {"&": operator.and_, "|": operator.or_, "~": operator.invert}
 OPERATORS = ARITHMETIC | COMPARISONS | LOGIC
 
 ADVICE = "a rule is made of i, j and integers with + - // % < <= == & | ~"
+INSTEAD = (
+    "for example, write abs(i - j) < w as (i - j < w) & (j - i < w); and what stands in a table becomes a mask of its "
+    "own, such as document(ids), padding(lengths) or explicit(array)"
+)
+
+
+class NotARule(TypeError):
+    """The function is no rule, for a reason that its message gives."""
 
 
 def trace(rule: Callable[[Any, Any], Any]) -> Tree:
     """The tree of `rule(i, j)`. Raises TypeError where the function is not such a rule."""
-    result = rule(Symbol("i"), Symbol("j"))
+    _check_two_positions(rule)
+    try:
+        result = rule(Symbol("i"), Symbol("j"))
+    except NotARule:
+        raise
+    # What functions of other libraries say to a symbol.
+    except (TypeError, AttributeError, IndexError) as problem:
+        raise NotARule(
+            f"rule: something in it cannot compute with i and j: {str(problem).splitlines()[0]}. In short, {ADVICE}; "
+            f"{INSTEAD}"
+        ) from problem
     if not isinstance(result, Symbol) or not _is_condition(result.tree):
-        raise TypeError(
+        raise NotARule(
             f"rule: expected a condition on i and j, such as j <= i; got {_given(result)}. In short, {ADVICE}"
         )
     return result.tree
+
+
+def _check_two_positions(rule: Callable) -> None:
+    try:
+        parameters = signature(rule)
+    except ValueError:  # of a compiled function nothing may be known
+        return
+    try:
+        parameters.bind("i", "j")
+    except TypeError as problem:
+        raise NotARule(
+            f"rule: expected a function of a query i and a key j, got one of {parameters}; in a mask_mod of "
+            f"FlexAttention leave b and h out: what differs between the rows of a batch is document(ids), "
+            f"padding(lengths) or explicit(array). In short, {ADVICE}"
+        ) from problem
 
 
 def evaluate(tree: Tree, i: Any, j: Any) -> Any:
@@ -78,7 +112,7 @@ class Symbol:
         self.tree = tree
 
     def __bool__(self) -> bool:
-        raise TypeError(
+        raise NotARule(
             f"rule: `{text(self.tree)}` has no truth value yet, so `and`, `or`, `not`, `if` and chains like "
             f"0 <= i - j < 4 do not work on it; write (0 <= i - j) & (i - j < 4). In short, {ADVICE}"
         )
@@ -135,9 +169,8 @@ class Symbol:
         return combine("~", self)
 
     def _no_rule(self, *others):
-        raise TypeError(
-            f"rule: `{text(self.tree)}` meets an operation that a rule cannot record; {ADVICE}; "
-            f"for example, write abs(i - j) < w as (i - j < w) & (j - i < w)"
+        raise NotARule(
+            f"rule: `{text(self.tree)}` meets an operation that a rule cannot record; {ADVICE}; {INSTEAD}"
         )
 
     __abs__ = __neg__ = __pos__ = __index__ = __float__ = _no_rule
@@ -149,7 +182,7 @@ def combine(name: str, *operands: Any) -> Symbol:
     """The expression `name`(operands …); raises TypeError where it would not be a rule."""
     tree = (name, *map(_tree, operands))
     if not (_is_condition(tree) or _is_number(tree)):
-        raise TypeError(
+        raise NotARule(
             f"rule: `{text(tree)}` does not fit; {ADVICE}, and // and % take a positive integer"
         )
     return Symbol(tree)
@@ -160,7 +193,7 @@ def _tree(operand: Any) -> Tree:
         return operand.tree
     if isinstance(operand, int | np.integer) and not isinstance(operand, bool):
         return int(operand)
-    raise TypeError(
+    raise NotARule(
         f"rule: expected i, j or an integer, got {operand!r} ({type(operand).__name__}); {ADVICE}"
     )
 

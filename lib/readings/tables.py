@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.readings.advice import for_numbers
 from lib.readings.intervals import Interval
 
 
@@ -42,7 +43,9 @@ class Table:
             array = array.astype(bool if kinds == "b" else np.int64)
             array = array.reshape(array.shape + (0,) * (dimensions[0] - array.ndim))
         if array.dtype.kind not in kinds:
-            raise TypeError(f"{name}: expected {wanted}, got {array.dtype}")
+            numbers = kinds == "b" and array.dtype.kind in "iuf"
+            instead = f"; {for_numbers(array.dtype.kind == 'f')}" if numbers else ""
+            raise TypeError(f"{name}: expected {wanted}, got {array.dtype}{instead}")
         if array.ndim not in dimensions:
             raise ValueError(f"{name}: expected {wanted}, got shape {array.shape}")
         return cls(array)
