@@ -34,7 +34,7 @@ def no_book(monkeypatch):
 @pytest.fixture
 def kernel(monkeypatch):
     """Make `explore` believe that a kernel runs it; `test_sliders_live.py` uses real ones."""
-    monkeypatch.setattr(lib.explore.explorer, "_in_kernel", lambda: True)
+    monkeypatch.setattr(lib.explore, "in_kernel", lambda: True)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_the_text_is_the_same_in_every_life_and_keeps_telling_of_the_first_state
     )
     assert text() == expected
     with monkeypatch.context() as alive:
-        alive.setattr(lib.explore, "_in_kernel", lambda: True)
+        alive.setattr(lib.explore, "in_kernel", lambda: True)
         assert text() == expected
     monkeypatch.setenv(BOOK_FOLDER, str(tmp_path))
     assert text() == expected

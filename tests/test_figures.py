@@ -64,6 +64,27 @@ def texts(figure):
     return [t.get_text() for t in figure.findobj(Text) if t.get_text().strip()]
 
 
+def cells(axes):
+    """The cells of a picture, (row, column) → (colour, hatch)."""
+    painted = {}
+    for group in axes.collections:
+        colors = group.get_facecolor()
+        for number, path in enumerate(group.get_paths()):
+            j, i = np.round(path.get_extents().min + 0.5).astype(int).tolist()
+            color = colors[number % len(colors)]
+            painted[i, j] = (tuple(color), group.get_hatch())
+    return painted
+
+
+def hatched(axes):
+    """Where the forbidden cells of a picture are, {(row, column)}."""
+    return {place for place, (_, hatch) in cells(axes).items() if hatch == "////"}
+
+
+def places(where):
+    return {(int(i), int(j)) for i, j in np.argwhere(where)}
+
+
 def test_every_drawing_function_is_tested_here():
     drawing = {
         name
@@ -110,10 +131,9 @@ def test_a_matrix_writes_what_is_allowed_and_hatches_what_is_not():
     allowed = np.array([[True, False], [True, True]])
     figure = figures.matrix(values, rows="ab", columns="cd", allowed=allowed)
     axes = figure.axes[0]
-    cells = {tuple(t.get_position()): t.get_text() for t in axes.texts}
-    assert cells == {(0, 0): "0.25", (0, 1): "0.50", (1, 1): "0.75"}  # (key, query)
-    hatched = [p for p in axes.patches if p.get_hatch()]
-    assert [(p.get_x() + 0.5, p.get_y() + 0.5) for p in hatched] == [(1, 0)]
+    written = {t.get_position(): t.get_text() for t in axes.texts if t.get_text()}
+    assert written == {(0, 0): "0.25", (0, 1): "0.50", (1, 1): "0.75"}  # (key, query)
+    assert hatched(axes) == {(0, 1)}
     assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["c", "d"]
 
@@ -166,22 +186,18 @@ def test_a_mask_grid_fills_what_may_attend_and_hatches_the_rest():
     figure = figures.mask_grid({"one": mask, "two": ~mask})
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     for axes, allowed in zip(figure.axes, (mask, ~mask), strict=True):
-        for cell in axes.patches:
-            j, i = np.round(cell.get_center()).astype(int)
-            assert bool(cell.get_hatch()) != allowed[i, j]
-        assert len(axes.patches) == mask.size
+        assert len(cells(axes)) == mask.size
+        assert hatched(axes) == places(~allowed)
+    named = figures.mask_grid({"one": mask}, labels=["a", "b", "c"])
+    assert [t.get_text() for t in named.axes[0].get_xticklabels()] == ["a", "b", "c"]
+    assert [t.get_text() for t in named.axes[0].get_yticklabels()] == ["b", "c"]
 
 
 def test_a_tile_map_tells_the_states_apart_by_their_hatches():
     figure = CALLS["tile_map"]()
-    signs = {}
-    for cells in figure.axes[0].collections:
-        for path in cells.get_paths():
-            corner = path.get_extents().min
-            signs[tuple(corner.astype(int))] = {None: "■", "xxxx": "▨", "////": "⬚"}[
-                cells.get_hatch()
-            ]
-    rows = ["".join(signs[c, r] for c in range(6)) for r in range(3)]
+    signs = {None: "■", "xxxx": "▨", "////": "⬚"}
+    tiles = {place: signs[hatch] for place, (_, hatch) in cells(figure.axes[0]).items()}
+    rows = ["".join(tiles[r, c] for c in range(6)) for r in range(3)]
     assert rows == TILES.show().splitlines() == ["▨■■▨⬚⬚", "▨▨■■▨⬚", "▨⬚▨■■▨"]
     assert {"full: 6", "partial: 8", "empty: 4"} <= set(texts(figure))
     assert {"tile of 2 keys", "tile of 2 queries", "a title"} <= set(texts(figure))
@@ -205,6 +221,7 @@ def test_a_tile_map_that_fits_no_picture_is_refused(tiles, words):
 
 def test_a_leak_is_framed_and_named():
     axes = CALLS["leak_matrix"]().axes[0]
+    assert hatched(axes) == {(0, 1)}
     (frame,) = axes.patches
     assert tuple(np.round(frame.get_center(), 1)) == (1, 0)  # key 1 of query 0
     words = [t.get_text() for t in axes.texts]
@@ -223,23 +240,52 @@ def test_influence_has_a_shape_for_each_kind_of_pair():
     assert (axes.get_title(), axes.get_ylabel(), axes.get_xlabel()) == (
         "a title", "rows", "columns",
     )  # fmt: skip
-    cells = {tuple(np.round(p.get_center()).astype(int)[::-1]): p for p in axes.patches}
-    hatched = {place for place, cell in cells.items() if cell.get_hatch()}
-    filled = {place for place, c in cells.items() if c.get_facecolor() != (1, 1, 1, 1)}
-    marks = {
-        (line.get_marker(), *line.get_ydata(), *line.get_xdata()) for line in axes.lines
-    }
-    assert hatched == {(0, 2), (1, 2)}  # forbidden, and silent
+    colours = {place: colour for place, (colour, _) in cells(axes).items()}
+    filled = {place for place, colour in colours.items() if colour != (1, 1, 1, 1)}
+    crosses, rings = axes.lines
+    assert (crosses.get_marker(), rings.get_marker()) == ("X", "o")
+    assert len(colours) == moves.size
+    assert hatched(axes) == places(~allowed)
     assert filled == {(0, 0), (1, 0), (2, 2)}  # allowed, and read
-    assert marks == {("X", 0, 1), ("o", 1, 1)}  # a leak; a pair that is lost
-    assert set(cells) - hatched - filled == {(0, 1), (1, 1), (2, 0), (2, 1)}
+    assert crosses.get_xydata().tolist() == [[1, 0]]  # a leak: key 1 of query 0
+    assert rings.get_xydata().tolist() == [[1, 1]]  # a pair that is lost
     # The larger weight is the darker cell.
-    assert sum(cells[0, 0].get_facecolor()[:3]) < sum(cells[1, 0].get_facecolor()[:3])
+    assert sum(colours[0, 0][:3]) < sum(colours[1, 0][:3])
     assert [t.get_text() for t in axes.texts] == ["NaN"]
     (legend,) = figure.legends
     assert [t.get_text() for t in legend.get_texts()] == [
         figures.READS, figures.LEAK, figures.LOST, figures.HIDDEN,
     ]  # fmt: skip
+
+
+def test_a_forbidden_pair_is_hatched_whether_it_leaks_or_not():
+    allowed = np.tri(3, dtype=bool)
+    tight = figures.leak_matrix(np.eye(3), allowed, "leaked mass: 0.000")
+    leaky = figures.leak_matrix(np.full((3, 3), 1 / 3), allowed, "leaked mass: 0.333")
+    for figure in (tight, leaky):
+        assert hatched(figure.axes[0]) == places(~allowed)
+    assert not tight.axes[0].patches
+    assert len(leaky.axes[0].patches) == 3
+
+
+def test_numbers_become_shades_between_zero_or_the_least_and_the_largest():
+    def colours(values):
+        painted = cells(figures.matrix(np.array(values)).axes[0])
+        return [painted[place][0] for place in sorted(painted)]
+
+    palest, darkest = figures.CELLS(0.0), figures.CELLS(1.0)
+    assert colours([[0.0, 0.5], [1.0, 2.0]])[::3] == [palest, darkest]
+    assert colours([[-1.0, 3.0]]) == [palest, darkest]
+    assert colours([[1.0, 4.0]])[0] == figures.CELLS(0.25)  # it begins at 0, not at 1
+    assert colours([[0.0, 0.0]]) == [palest, palest]
+    assert colours([[-np.inf, 1.0]]) == [(1, 1, 1, 1), darkest]
+
+
+@pytest.mark.parametrize("shade", [0.0, 0.5, 0.6, 1.0])
+def test_what_is_written_stands_out_from_its_cell(shade):
+    figure = figures.matrix(np.array([[shade, 1.0]]))
+    colour = figure.axes[0].texts[0].get_color()
+    assert colour == ("white" if shade > 0.55 else figures.INK)
 
 
 @repeatable

@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from slider_probe import decode
 
+from lib.explore import BOOK_FOLDER
 from lib.figures import show
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +96,7 @@ NOTEBOOKS = [
 
 @pytest.fixture(autouse=True)
 def live(monkeypatch):
-    monkeypatch.delenv("MASKING_THE_FUTURE_BOOK", raising=False)
+    monkeypatch.delenv(BOOK_FOLDER, raising=False)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 `book/_ext/static/explore.js` brings the HTML to life. Without it the first picture shows.
 """
 
-import base64
 import json
 import math
 from hashlib import sha256
@@ -11,19 +10,34 @@ from html import escape
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from PIL import Image
 
-if TYPE_CHECKING:
-    from lib.explore import Explorer, Value
+from lib.explore.explorer import Explorer, Value, data_uri, label
+
+# The book's build sets this variable to the folder that collects the pictures of all states.
+BOOK_FOLDER = "MASKING_THE_FUTURE_BOOK"
 
 # A page loads every state that it offers, so it may not offer many.
 MOST_CONTROLS = 3
 MOST_STATES = 120
 
 
-def page_html(explorer: "Explorer", folder: Path) -> str:
+class PageExplorer(Explorer):
+    """In the book: every state is drawn now, and a little script on the page swaps the pictures.
+
+    It draws when it is made, not when it is displayed, because IPython lets a cell succeed whose result
+    could not be displayed.
+    """
+
+    def __init__(self, *arguments: Any, folder: Path):
+        super().__init__(*arguments)
+        self._bundle = {"text/plain": self._text, "text/html": page_html(self, folder)}
+        self._metadata = {}
+
+
+def page_html(explorer: Explorer, folder: Path) -> str:
     """Draw every state into the folder and write the figure that swaps them.
 
     The first picture stands in the HTML itself, so the page needs neither script nor path to show it.
@@ -60,7 +74,7 @@ def page_html(explorer: "Explorer", folder: Path) -> str:
 
 
 def _store(
-    explorer: "Explorer", state: dict[str, "Value"], folder: Path
+    explorer: Explorer, state: dict[str, Value], folder: Path
 ) -> tuple[str, str]:
     """Draw one state into the folder; returns the file's name and the alternative text."""
     picture = explorer.picture_at(state)
@@ -70,7 +84,7 @@ def _store(
     return name, picture.alt
 
 
-def _slider(name: str, values: tuple["Value", ...], now: "Value") -> str:
+def _slider(name: str, values: tuple[Value, ...], now: Value) -> str:
     # The label wraps its slider, so no id is needed and figures on one page cannot clash. The slider
     # speaks for itself (aria-valuetext), so the printed value is hidden from screen readers.
     return f"""<div class="explore-control">
@@ -83,13 +97,3 @@ def _slider(name: str, values: tuple["Value", ...], now: "Value") -> str:
 def _script(table: dict[str, list]) -> str:
     """JSON that a "</script>" in some alternative text cannot end."""
     return json.dumps(table).replace("<", r"\u003c")
-
-
-def label(name: str) -> str:
-    """How a control is called beside its slider."""
-    return name.replace("_", " ")
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """A picture as an address that holds it, so that no second file is needed."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
