@@ -13,8 +13,8 @@ Value = int | float | str
 class Explorer:
     """A picture and the controls it depends on. Outside a kernel it shows its first state.
 
-    `controls` maps each name to its values, `state` to the value it has now, and `read_out` is the
-    alternative text of the picture now displayed.
+    `controls` maps each name to its values, `state` to the value it has now; `read_out` is the
+    alternative text of the picture now displayed, and `cells` what its cells say, if it has any to point at.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class Explorer:
     ):
         self.draw, self.controls, self.caption = draw, controls, caption
         self.state = start
+        self._shape: tuple[int, ...] | None = None  # of the cells to point at
         self._redraw()
         self._text = self._describe()
         self._bundle = {"text/plain": self._text, "image/png": self._png}
@@ -56,6 +57,14 @@ class Explorer:
                 f"{_name(self.draw)}: expected a Picture, so end it with `return show(figure, alt=…)`; "
                 f"got {type(picture).__name__}"
             )
+        shape = picture.cells.says.shape if picture.cells else ()
+        if self._shape is None:  # this is the first picture
+            self._shape = shape
+        if shape != self._shape:
+            raise ValueError(
+                f"{_name(self.draw)}: expected cells of one shape in every state, {self._shape} as at the start, "
+                f"got {shape} at {state}"
+            )
         return picture
 
     def _move(self, state: dict[str, Value]) -> None:
@@ -65,6 +74,7 @@ class Explorer:
     def _redraw(self) -> None:
         picture = self.picture_at(self.state)
         self.read_out, self._png = picture.alt, picture.encode()
+        self.cells = picture.cells
 
     def _describe(self) -> str:
         lines = [self.caption] if self.caption else []

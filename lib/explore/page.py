@@ -23,6 +23,9 @@ BOOK_FOLDER = "MASKING_THE_FUTURE_BOOK"
 MOST_CONTROLS = 3
 MOST_STATES = 120
 
+# Stands below a picture with cells until a reader points at one.
+HINT = "Point at a cell, or walk over the cells with the arrow keys."
+
 
 class PageExplorer(Explorer):
     """In the book: every state is drawn now, and a little script on the page swaps the pictures.
@@ -54,34 +57,38 @@ def page_html(explorer: Explorer, folder: Path) -> str:
     grid = product(*controls.values())  # the last control moves fastest
     states = [dict(zip(controls, values, strict=True)) for values in grid]
     stored = [_store(explorer, state, folder) for state in states]
-    table = {
+    table: dict[str, Any] = {
         "labels": [[str(value) for value in values] for values in controls.values()],
         "states": stored,
     }
-    first, alt = stored[states.index(explorer.state)]
+    first, alt, *_ = stored[states.index(explorer.state)]
     pixels = (folder / first).read_bytes()
     width, height = Image.open(BytesIO(pixels)).size
     sliders = [_slider(name, controls[name], explorer.state[name]) for name in controls]
+    hint = ""
+    if explorer.cells:
+        table["grid"] = f"{explorer.cells.rows}, {explorer.cells.columns}"
+        hint = f'<p class="explore-cell" hidden>{HINT}</p>\n'
     caption = (
         explorer.caption and f"<figcaption>{escape(explorer.caption)}</figcaption>"
     )
     return f"""<figure class="explore">
 <img src="{data_uri(pixels, "image/webp")}" alt="{escape(alt)}" width="{width}" height="{height}">
-<div class="explore-controls" hidden>{"".join(sliders)}</div>
+{hint}<div class="explore-controls" hidden>{"".join(sliders)}</div>
 <p class="explore-read-out" aria-live="polite"></p>
 <script type="application/json">{_script(table)}</script>
 {caption or ""}</figure>"""
 
 
-def _store(
-    explorer: Explorer, state: dict[str, Value], folder: Path
-) -> tuple[str, str]:
-    """Draw one state into the folder; returns the file's name and the alternative text."""
+def _store(explorer: Explorer, state: dict[str, Value], folder: Path) -> list:
+    """Draw one state into the folder; returns the file's name, the alternative text and, if any, the cells."""
     picture = explorer.picture_at(state)
     pixels = picture.encode("webp")
     name = f"{sha256(pixels).hexdigest()[:16]}.webp"
     (folder / name).write_bytes(pixels)
-    return name, picture.alt
+    cells = picture.cells
+    spoken = [{"box": cells.box, "says": cells.says.tolist()}] if cells else []
+    return [name, picture.alt, *spoken]
 
 
 def _slider(name: str, values: tuple[Value, ...], now: Value) -> str:
@@ -94,6 +101,6 @@ def _slider(name: str, values: tuple[Value, ...], now: Value) -> str:
 <output aria-hidden="true">{escape(str(now))}</output></div>"""
 
 
-def _script(table: dict[str, list]) -> str:
+def _script(table: dict[str, Any]) -> str:
     """JSON that a "</script>" in some alternative text cannot end."""
     return json.dumps(table).replace("<", r"\u003c")

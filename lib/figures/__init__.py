@@ -20,9 +20,11 @@ from lib.figures.picture import (
     FAINT,
     FORBIDDEN,
     INK,
+    Cells,
     Picture,
     show,
 )
+from lib.figures.steps import STEPS, Steps
 from lib.figures.values import attention_state, hull_order, plane, value_plane
 from lib.figures.weights import (
     attention_arcs,
@@ -43,9 +45,12 @@ __all__ = [
     "LEAK",
     "LOST",
     "READS",
+    "STEPS",
     "TILE_STYLES",
+    "Cells",
     "Panel",
     "Picture",
+    "Steps",
     "attention_arcs",
     "attention_flow",
     "attention_state",

@@ -8,7 +8,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from lib.figures.picture import CELLS, FAINT, FORBIDDEN, INK
+from lib.figures.picture import CELLS, CELLS_GID, FAINT, FORBIDDEN, INK
 
 # What a cell looks like that holds no shade, and one that is forbidden.
 WHITE = {"fc": "white", "ec": FAINT}
@@ -42,6 +42,7 @@ def paint_cells(
             color = "white" if on_dark else INK
             write_in_cell(axes, i, j, text, size, color, rim=not allowed[i, j])
     axes.set(xlim=(-0.5, n_k - 0.5), ylim=(n_q - 0.5, -0.5))
+    axes.set_gid(CELLS_GID)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
@@ -62,11 +63,24 @@ def write_in_cell(
 
 
 def name_positions(
-    axes: Axes, rows: Sequence[str], columns: Sequence[str], *, rotation: float = 0
+    axes: Axes, rows: Sequence, columns: Sequence, *, rotation: float = 0
 ) -> None:
-    """Name each row and each column, in the order of the positions."""
-    axes.set_xticks(range(len(columns)), columns, fontsize=10, rotation=rotation)
+    """Name each row and each column, in the order of the positions; turned words end at their cell."""
+    turned = {"rotation": rotation, "rotation_mode": "anchor", "ha": "right"}
+    style = turned if rotation else {}
+    axes.set_xticks(range(len(columns)), columns, fontsize=10, **style)
     axes.set_yticks(range(len(rows)), rows, fontsize=10)
+
+
+def name_above(axes: Axes, rows: Sequence, columns: Sequence) -> None:
+    """Name the positions of queries and keys, with the keys above the cells as in a printed matrix."""
+    name_positions(axes, rows, columns)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    for word in axes.get_xticklabels():
+        word.set(rotation=35, rotation_mode="anchor", ha="left")
+    axes.set_ylabel("query i", color=INK)
+    axes.set_xlabel("key j", color=INK)
 
 
 def shades(values: np.ndarray) -> np.ndarray:

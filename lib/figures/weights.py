@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.figures.cells import name_positions, paint_cells, shades, written
+from lib.figures.cells import name_above, paint_cells, shades, written
 from lib.figures.picture import ACCENT, DEEP, FAINT, FORBIDDEN, INK, bare, blank
 
 
@@ -62,16 +62,11 @@ def matrix(
     may = np.ones(values.shape, dtype=bool) if allowed is None else allowed
     texts = np.where(may, written(values, decimals), "")
     paint_cells(axes, shades(values), may, texts=texts)
-    name_positions(
+    name_above(
         axes,
         rows if rows is not None else range(n_q),
         columns if columns is not None else range(n_k),
-        rotation=35,
     )
-    axes.xaxis.tick_top()
-    axes.set_ylabel("query i", color=INK)
-    axes.set_xlabel("key j", color=INK)
-    axes.xaxis.set_label_position("top")
     axes.set_title(title, fontsize=11, color=INK)
     return figure
 
