@@ -6,6 +6,7 @@
 import base64
 import math
 import re
+from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lib.explore import Explorer
+from lib.figures import Picture
 
 
 def faults(out: dict[int, object]) -> dict[str, list[str]]:
@@ -50,6 +52,9 @@ def explorer_faults(explorer: Explorer) -> list[str]:
                 found.append(
                     f"{name} = {value}: the picture is not what draw gives for this state"
                 )
+            found += [
+                f"{name} = {value}: {fault}" for fault in cell_faults(explorer, fresh)
+            ]
             if not says(fresh.alt, value):
                 found.append(
                     f"{name} = {value}: the alternative text does not name this value: {fresh.alt!r}"
@@ -70,6 +75,34 @@ def explorer_faults(explorer: Explorer) -> list[str]:
                     f"{name}: the alternative text is the same at {values[0]} and {values[-1]}"
                 )
     return found
+
+
+def cell_faults(explorer: Explorer, fresh: Picture) -> list[str]:
+    """Points at the first cell and at the last one; each must be heard to say what `draw` lets it say."""
+    if fresh.cells is None:
+        return []
+    names = (fresh.cells.rows, fresh.cells.columns)
+    row, column = (
+        next(widget for widget in explorer.widget.children if is_called(widget, name))
+        for name in names
+    )
+    found = []
+    for end in (0, -1):
+        row.value, column.value = row.options[end][1], column.options[end][1]
+        said, expected = spoken(explorer), fresh.cells.says[end, end]
+        if said != expected:
+            found.append(f"a cell says {said!r}, but draw lets it say {expected!r}")
+    return found
+
+
+def is_called(widget: object, name: str) -> bool:
+    return getattr(widget, "description", None) == name
+
+
+def spoken(explorer: Explorer) -> str:
+    """The sentence below the picture: that of the cell that is pointed at."""
+    _, _, after = explorer.widget.children[0].value.rpartition("<p>")
+    return unescape(after.removesuffix("</p>"))
 
 
 def says(text: str, value: float | str) -> bool:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from slider_probe import decode, displayed
 
 import lib.explore
+from lib import figures
 from lib.explore import BOOK_FOLDER, Explorer, explore
 from lib.figures import show
 
@@ -26,6 +27,13 @@ def bars(window, temperature=1.0):
     return show(figure, alt=f"{window} bars at <b>temperature</b> {temperature}")
 
 
+def who_reads(window):
+    """A picture whose four cells can be pointed at."""
+    picture = figures.matrix(np.full((2, 2), window / 4), rows="ab", columns="ab")
+    says = [[f"{q} reads {k} <by {window}>" for k in "ab"] for q in "ab"]
+    return show(picture, alt=f"Two rows at window {window}", cells=says)
+
+
 @pytest.fixture(autouse=True)
 def no_book(monkeypatch):
     monkeypatch.delenv(BOOK_FOLDER, raising=False)
@@ -34,7 +42,7 @@ def no_book(monkeypatch):
 @pytest.fixture
 def kernel(monkeypatch):
     """Make `explore` believe that a kernel runs it; `test_sliders_live.py` uses real ones."""
-    monkeypatch.setattr(lib.explore.explorer, "_in_kernel", lambda: True)
+    monkeypatch.setattr(lib.explore, "in_kernel", lambda: True)
 
 
 @pytest.fixture
@@ -200,7 +208,7 @@ def test_the_text_is_the_same_in_every_life_and_keeps_telling_of_the_first_state
     )
     assert text() == expected
     with monkeypatch.context() as alive:
-        alive.setattr(lib.explore, "_in_kernel", lambda: True)
+        alive.setattr(lib.explore, "in_kernel", lambda: True)
         assert text() == expected
     monkeypatch.setenv(BOOK_FOLDER, str(tmp_path))
     assert text() == expected
@@ -260,6 +268,53 @@ def test_what_a_callback_raises_is_shown_in_place_of_the_picture_and_raised_by_s
 def test_a_first_state_that_cannot_be_drawn_fails_the_cell():
     with pytest.raises(ZeroDivisionError):
         explore(lambda window: bars(1 // window), window=range(3))
+
+
+def sentence(explorer):
+    """What the cell says that is pointed at, and where its frame stands among the cells."""
+    html = explorer.widget.children[0].value
+    spans = [attrs for tag, attrs in Page(html).elements if tag == "span"]
+    framed = [number for number, attrs in enumerate(spans) if "style" in attrs]
+    return Page(html).text["p"], framed, [attrs["title"] for attrs in spans]
+
+
+def test_two_more_sliders_point_at_the_cells_of_a_picture(kernel):
+    explorer = explore(who_reads, caption="A caption", window=range(1, 5))
+    view, window, row, column, _ = explorer.widget.children
+    assert [row.description, column.description] == ["query i", "key j"]
+    first = view.value
+    all_say = [f"{q} reads {k} <by 1>" for q in "ab" for k in "ab"]
+    assert sentence(explorer) == ("a reads a <by 1>", [0], all_say)
+    column.value = 1
+    assert sentence(explorer) == ("a reads b <by 1>", [1], all_say)
+    row.value = 1
+    window.value = 4
+    assert sentence(explorer)[:2] == ("b reads b <by 4>", [3])
+    assert np.array_equal(displayed(explorer)[1], decode(who_reads(4).encode()))
+    explorer.set(window=1)
+    row.value = column.value = 0
+    assert view.value == first
+
+
+def test_a_picture_without_cells_has_no_sliders_to_point_with(kernel):
+    assert len(explore(bars, window=range(1, 5)).widget.children) == 2
+
+
+@pytest.mark.parametrize("life", [None, "kernel", "book"])
+def test_cells_that_change_their_shape_are_refused(life, request):
+    if life:
+        request.getfixturevalue(life)
+
+    def grows(n):
+        return show(
+            figures.matrix(np.eye(n)),
+            alt=f"A matrix of size {n}",
+            cells=[["a"] * n] * n,
+        )
+
+    words = r"grows: .* \(2, 2\) as at the start, got \(3, 3\) at {'n': 3}"
+    with pytest.raises(ValueError, match=words):
+        explore(grows, n=[2, 3]).set(n=3)
 
 
 # --- On the published page
@@ -346,6 +401,7 @@ def test_the_page_has_a_native_slider_for_each_control(book):
     ]
     assert "hidden" in controls
     assert page.all("p") == [{"class": "explore-read-out", "aria-live": "polite"}]
+    assert "grid" not in json.loads(page.text["script"])
 
 
 def test_alternative_text_cannot_end_the_table_of_states(book):
@@ -358,6 +414,19 @@ def test_alternative_text_cannot_end_the_table_of_states(book):
         hostile(2).alt,
     ]
     assert page.all("img")[0]["alt"] == hostile(1).alt
+
+
+def test_the_page_holds_what_the_cells_say_in_every_state_and_where_they_lie(book):
+    page = page_of(explore(who_reads, window=[1, 2]))
+    table = json.loads(page.text["script"])
+    assert table["grid"] == "query i, key j"
+    for window, (_, alt, cells) in zip([1, 2], table["states"], strict=True):
+        fresh = who_reads(window)
+        assert (alt, cells["says"]) == (fresh.alt, fresh.cells.says.tolist())
+        assert np.allclose(cells["box"], fresh.cells.box)
+    hint, _ = page.all("p")
+    assert hint == {"class": "explore-cell", "hidden": None}
+    assert page.text["p"].startswith("Point at a cell")
 
 
 def test_equal_pictures_are_stored_once(book):

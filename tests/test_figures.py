@@ -2,6 +2,7 @@
 
 import inspect
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,15 @@ CALLS = {
     "tile_map": lambda: figures.tile_map(TILES, "a title"),
 }
 
+STEPS = figures.Steps(X @ W_Q @ (X @ W_K).T / 2**0.5, ALLOWED, WEIGHTS, SENTENCE, 2)
+SMALL = figures.Steps(
+    np.array([[1.0, 2.0], [0.5, 0.25]]),
+    np.array([[True, False], [True, True]]),
+    np.array([[1.0, 0.0], [0.4, 0.6]]),
+    ["a", "b"],
+)
+PICTURES = CALLS | {"a step": lambda: STEPS.figure("mask"), "all steps": SMALL.figure}
+
 
 def pixels(figure):
     buffer = io.BytesIO(figures.Picture(figure, "three words long").encode())
@@ -62,6 +72,27 @@ def pixels(figure):
 
 def texts(figure):
     return [t.get_text() for t in figure.findobj(Text) if t.get_text().strip()]
+
+
+def cells(axes):
+    """The cells of a picture, (row, column) → (colour, hatch)."""
+    painted = {}
+    for group in axes.collections:
+        colors = group.get_facecolor()
+        for number, path in enumerate(group.get_paths()):
+            j, i = np.round(path.get_extents().min + 0.5).astype(int).tolist()
+            color = colors[number % len(colors)]
+            painted[i, j] = (tuple(color), group.get_hatch())
+    return painted
+
+
+def hatched(axes):
+    """Where the forbidden cells of a picture are, {(row, column)}."""
+    return {place for place, (_, hatch) in cells(axes).items() if hatch == "////"}
+
+
+def places(where):
+    return {(int(i), int(j)) for i, j in np.argwhere(where)}
 
 
 def test_every_drawing_function_is_tested_here():
@@ -74,17 +105,17 @@ def test_every_drawing_function_is_tested_here():
     assert drawing == set(CALLS)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", PICTURES)
 def test_a_figure_is_not_blank_and_draws_the_same_each_time(name):
-    first, again = pixels(CALLS[name]()), pixels(CALLS[name]())
+    first, again = pixels(PICTURES[name]()), pixels(PICTURES[name]())
     assert np.array_equal(first, again)
     inked = (np.abs(first - first[0, 0]).sum(axis=-1) > 60).mean()
     assert inked > 0.01, f"only {inked:.2%} of the pixels differ from the background"
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", PICTURES)
 def test_nothing_is_cut_off(name):
-    figure = CALLS[name]()
+    figure = PICTURES[name]()
     figure.draw_without_rendering()
     drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert min(drawn.x0, drawn.y0) >= -0.01
@@ -110,10 +141,9 @@ def test_a_matrix_writes_what_is_allowed_and_hatches_what_is_not():
     allowed = np.array([[True, False], [True, True]])
     figure = figures.matrix(values, rows="ab", columns="cd", allowed=allowed)
     axes = figure.axes[0]
-    cells = {tuple(t.get_position()): t.get_text() for t in axes.texts}
-    assert cells == {(0, 0): "0.25", (0, 1): "0.50", (1, 1): "0.75"}  # (key, query)
-    hatched = [p for p in axes.patches if p.get_hatch()]
-    assert [(p.get_x() + 0.5, p.get_y() + 0.5) for p in hatched] == [(1, 0)]
+    written = {t.get_position(): t.get_text() for t in axes.texts if t.get_text()}
+    assert written == {(0, 0): "0.25", (0, 1): "0.50", (1, 1): "0.75"}  # (key, query)
+    assert hatched(axes) == {(0, 1)}
     assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["c", "d"]
 
@@ -166,22 +196,18 @@ def test_a_mask_grid_fills_what_may_attend_and_hatches_the_rest():
     figure = figures.mask_grid({"one": mask, "two": ~mask})
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     for axes, allowed in zip(figure.axes, (mask, ~mask), strict=True):
-        for cell in axes.patches:
-            j, i = np.round(cell.get_center()).astype(int)
-            assert bool(cell.get_hatch()) != allowed[i, j]
-        assert len(axes.patches) == mask.size
+        assert len(cells(axes)) == mask.size
+        assert hatched(axes) == places(~allowed)
+    named = figures.mask_grid({"one": mask}, labels=["a", "b", "c"])
+    assert [t.get_text() for t in named.axes[0].get_xticklabels()] == ["a", "b", "c"]
+    assert [t.get_text() for t in named.axes[0].get_yticklabels()] == ["b", "c"]
 
 
 def test_a_tile_map_tells_the_states_apart_by_their_hatches():
     figure = CALLS["tile_map"]()
-    signs = {}
-    for cells in figure.axes[0].collections:
-        for path in cells.get_paths():
-            corner = path.get_extents().min
-            signs[tuple(corner.astype(int))] = {None: "■", "xxxx": "▨", "////": "⬚"}[
-                cells.get_hatch()
-            ]
-    rows = ["".join(signs[c, r] for c in range(6)) for r in range(3)]
+    signs = {None: "■", "xxxx": "▨", "////": "⬚"}
+    tiles = {place: signs[hatch] for place, (_, hatch) in cells(figure.axes[0]).items()}
+    rows = ["".join(tiles[r, c] for c in range(6)) for r in range(3)]
     assert rows == TILES.show().splitlines() == ["▨■■▨⬚⬚", "▨▨■■▨⬚", "▨⬚▨■■▨"]
     assert {"full: 6", "partial: 8", "empty: 4"} <= set(texts(figure))
     assert {"tile of 2 keys", "tile of 2 queries", "a title"} <= set(texts(figure))
@@ -205,6 +231,7 @@ def test_a_tile_map_that_fits_no_picture_is_refused(tiles, words):
 
 def test_a_leak_is_framed_and_named():
     axes = CALLS["leak_matrix"]().axes[0]
+    assert hatched(axes) == {(0, 1)}
     (frame,) = axes.patches
     assert tuple(np.round(frame.get_center(), 1)) == (1, 0)  # key 1 of query 0
     words = [t.get_text() for t in axes.texts]
@@ -223,23 +250,179 @@ def test_influence_has_a_shape_for_each_kind_of_pair():
     assert (axes.get_title(), axes.get_ylabel(), axes.get_xlabel()) == (
         "a title", "rows", "columns",
     )  # fmt: skip
-    cells = {tuple(np.round(p.get_center()).astype(int)[::-1]): p for p in axes.patches}
-    hatched = {place for place, cell in cells.items() if cell.get_hatch()}
-    filled = {place for place, c in cells.items() if c.get_facecolor() != (1, 1, 1, 1)}
-    marks = {
-        (line.get_marker(), *line.get_ydata(), *line.get_xdata()) for line in axes.lines
-    }
-    assert hatched == {(0, 2), (1, 2)}  # forbidden, and silent
+    colours = {place: colour for place, (colour, _) in cells(axes).items()}
+    filled = {place for place, colour in colours.items() if colour != (1, 1, 1, 1)}
+    crosses, rings = axes.lines
+    assert (crosses.get_marker(), rings.get_marker()) == ("X", "o")
+    assert len(colours) == moves.size
+    assert hatched(axes) == places(~allowed)
     assert filled == {(0, 0), (1, 0), (2, 2)}  # allowed, and read
-    assert marks == {("X", 0, 1), ("o", 1, 1)}  # a leak; a pair that is lost
-    assert set(cells) - hatched - filled == {(0, 1), (1, 1), (2, 0), (2, 1)}
+    assert crosses.get_xydata().tolist() == [[1, 0]]  # a leak: key 1 of query 0
+    assert rings.get_xydata().tolist() == [[1, 1]]  # a pair that is lost
     # The larger weight is the darker cell.
-    assert sum(cells[0, 0].get_facecolor()[:3]) < sum(cells[1, 0].get_facecolor()[:3])
+    assert sum(colours[0, 0][:3]) < sum(colours[1, 0][:3])
     assert [t.get_text() for t in axes.texts] == ["NaN"]
     (legend,) = figure.legends
     assert [t.get_text() for t in legend.get_texts()] == [
         figures.READS, figures.LEAK, figures.LOST, figures.HIDDEN,
     ]  # fmt: skip
+
+
+def test_a_forbidden_pair_is_hatched_whether_it_leaks_or_not():
+    allowed = np.tri(3, dtype=bool)
+    tight = figures.leak_matrix(np.eye(3), allowed, "leaked mass: 0.000")
+    leaky = figures.leak_matrix(np.full((3, 3), 1 / 3), allowed, "leaked mass: 0.333")
+    for figure in (tight, leaky):
+        assert hatched(figure.axes[0]) == places(~allowed)
+    assert not tight.axes[0].patches
+    assert len(leaky.axes[0].patches) == 3
+
+
+def test_numbers_become_shades_between_zero_or_the_least_and_the_largest():
+    def colours(values):
+        painted = cells(figures.matrix(np.array(values)).axes[0])
+        return [painted[place][0] for place in sorted(painted)]
+
+    palest, darkest = figures.CELLS(0.0), figures.CELLS(1.0)
+    assert colours([[0.0, 0.5], [1.0, 2.0]])[::3] == [palest, darkest]
+    assert colours([[-1.0, 3.0]]) == [palest, darkest]
+    assert colours([[1.0, 4.0]])[0] == figures.CELLS(0.25)  # it begins at 0, not at 1
+    assert colours([[0.0, 0.0]]) == [palest, palest]
+    assert colours([[-np.inf, 1.0]]) == [(1, 1, 1, 1), darkest]
+
+
+@pytest.mark.parametrize("shade", [0.0, 0.5, 0.6, 1.0])
+def test_what_is_written_stands_out_from_its_cell(shade):
+    figure = figures.matrix(np.array([[shade, 1.0]]))
+    colour = figure.axes[0].texts[0].get_color()
+    assert colour == ("white" if shade > 0.55 else figures.INK)
+
+
+def written(axes):
+    """What stands in the cells, row by row."""
+    places = {text.get_position()[::-1]: text.get_text() for text in axes.texts}
+    n_q, n_k = (max(axis) + 1 for axis in zip(*places, strict=True))
+    return [" ".join(places[i, j] for j in range(n_k)) for i in range(n_q)]
+
+
+def test_steps_write_scores_then_minus_infinity_then_weights():
+    panels = SMALL.figure().axes
+    assert [axes.get_title() for axes in panels] == ["scores", "mask", "weights"]
+    assert [written(axes) for axes in panels] == [
+        ["1.00 2.00", "0.50 0.25"],
+        ["1.00 −∞", "0.50 0.25"],
+        ["1.00 0", "0.40 0.60"],
+    ]
+    assert [hatched(axes) for axes in panels] == [set(), {(0, 1)}, {(0, 1)}]
+    for axes in panels:
+        assert [word.get_text() for word in axes.get_xticklabels()] == ["a", "b"]
+        assert [word.get_text() for word in axes.get_yticklabels()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("step", figures.STEPS)
+def test_one_step_stands_under_the_names_of_all_and_its_own_stands_out(step):
+    (axes,) = STEPS.figure(step).axes
+    names = {side: axes.get_title(loc=side) for side in ("left", "center", "right")}
+    assert list(names.values()) == ["scores →", "mask →", "weights"]
+    bold = [
+        t.get_text()
+        for t in axes.get_children()
+        if isinstance(t, Text) and t.get_weight() == "bold"
+    ]
+    assert [name.removesuffix(" →") for name in bold] == [step]
+    numbers = STEPS.weights if step == "weights" else STEPS.scores
+    assert written(axes)[7] == " ".join(f"{number:.2f}" for number in numbers[7])
+    assert hatched(axes) == (set() if step == "scores" else places(~ALLOWED))
+
+
+def test_the_cells_of_a_picture_lie_where_it_says_in_every_step():
+    boxes = []
+    for step in figures.STEPS:
+        picture = STEPS.picture(step)
+        boxes.append(picture.cells.box)
+        image = pixels(picture.figure)
+        left, top, width, height = picture.cells.box
+        colours = {
+            p: c for p, (c, hatch) in cells(picture.figure.axes[0]).items() if not hatch
+        }
+        for (
+            i,
+            j,
+        ), colour in colours.items():  # at an eighth of the cell, before its number
+            x = (left + width * (j + 0.125) / 8) * image.shape[1]
+            y = (top + height * (i + 0.125) / 8) * image.shape[0]
+            assert np.allclose(image[int(y), int(x)] / 255, colour[:3], atol=0.01)
+    assert np.ptp(boxes, axis=0).max() < 1e-9  # or the picture would jump
+    assert (picture.cells.rows, picture.cells.columns) == ("query i", "key j")
+
+
+# Which cell of which step says what.
+SENTENCES = [
+    (STEPS, "scores", 7, 1, "muddy (i = 7) asks bank (j = 1): q · k = 4.18, divided by √2 this is the score 2.96."),
+    (STEPS, "mask", 7, 1, "muddy (i = 7) may read bank (j = 1): q · k = 4.18, score 2.96 is kept."),
+    (STEPS, "mask", 1, 7, "bank (i = 1) may not read muddy (j = 7): q · k = 0.78, score 0.55 becomes −∞."),
+    (STEPS, "weights", 7, 1, "muddy (i = 7) reads bank (j = 1): q · k = 4.18, score 2.96, weight 0.37."),
+    (STEPS, "weights", 1, 7, "bank (i = 1) may not read muddy (j = 7): q · k = 0.78, score −∞, weight 0."),
+    (SMALL, "scores", 1, 0, "b (i = 1) asks a (j = 0): score 0.50."),
+    (SMALL, "weights", 1, 0, "b (i = 1) reads a (j = 0): score 0.50, weight 0.40."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("steps", "step", "i", "j", "sentence"), SENTENCES)
+def test_each_cell_says_its_product_score_and_weight(steps, step, i, j, sentence):
+    assert steps.picture(step).cells.says[i, j] == sentence
+
+
+def test_what_is_said_is_what_the_code_computes():
+    assert f"{STEPS.scores[7, 1]:.2f} {WEIGHTS[7, 1]:.2f}" == "2.96 0.37"
+    assert f"{(X @ W_Q)[7] @ (X @ W_K)[1]:.2f}" == "4.18"
+
+
+def test_queries_are_the_last_tokens():
+    last = figures.Steps(STEPS.scores[6:], ALLOWED[6:], WEIGHTS[6:], SENTENCE)
+    (axes,) = last.figure("mask").axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["very", "muddy"]
+    assert last.says("mask")[0][7] == (
+        "very (i = 6) may not read muddy (j = 7): score 0.86 becomes −∞."
+    )
+
+
+def test_the_alternative_text_says_what_to_see_in_each_step():
+    assert [STEPS.picture(step).alt for step in figures.STEPS] == [
+        "Step scores: a number for every query and every key, from 0.00 to 3.20. Nothing is forbidden yet.",
+        "Step mask: 28 of 64 pairs are hatched: they are forbidden, and their scores become −∞. "
+        "The others keep theirs.",
+        "Step weights: the softmax of each row, 0 where a pair is hatched. "
+        "The last query, muddy, reads river most: 0.47.",
+    ]
+    nothing = replace(
+        SMALL, allowed=SMALL.allowed & [[True], [False]], weights=np.diag([1, 0])
+    )
+    assert nothing.alt("weights").endswith("The last query, b, reads nothing.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"allowed": np.tri(3, dtype=bool)}, r"allowed: .* \(2, 2\), got \(3, 3\)"),
+        ({"weights": np.eye(3)}, r"weights: .* \(2, 2\), got \(3, 3\)"),
+        ({"tokens": ["a"]}, "tokens: .* each of the 2 keys, got 1"),
+        ({"weights": np.full((2, 2), 0.5)}, "weights: expected 0 .*leak_matrix"),
+        (
+            dict.fromkeys(("scores", "weights"), np.ones((3, 2)))
+            | {"allowed": np.ones((3, 2), dtype=bool)},
+            "scores: .* 3 queries and 2 keys",
+        ),
+    ],
+)
+def test_steps_that_do_not_fit_are_refused(changed, words):
+    with pytest.raises(ValueError, match=words):
+        replace(SMALL, **changed)
+
+
+def test_a_step_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match=r"step: expected one of .*got 'softmax'"):
+        SMALL.picture("softmax")
 
 
 @repeatable
@@ -268,6 +451,22 @@ def test_show_keeps_the_figure_and_its_text():
     assert data["image/png"].startswith(b"\x89PNG")
     lossless = np.asarray(Image.open(io.BytesIO(picture.encode("webp"))).convert("RGB"))
     assert np.array_equal(lossless, pixels(figure))
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (
+            lambda: figures.matrix(np.eye(3)),
+            r"\(2, 2\) for matrices of shapes \[\(3, 3\)\]",
+        ),
+        (SMALL.figure, r"shapes \[\(2, 2\), \(2, 2\), \(2, 2\)\]; draw one"),
+        (figures.attention_flow, r"matrices of shapes \[\]"),
+    ],
+)
+def test_sentences_for_other_cells_than_there_are_are_refused(figure, words):
+    with pytest.raises(ValueError, match=words):
+        figures.show(figure(), alt="three words long", cells=[["a", "b"]] * 2)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from slider_probe import decode
 
+from lib.explore import BOOK_FOLDER
 from lib.figures import show
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +96,7 @@ NOTEBOOKS = [
 
 @pytest.fixture(autouse=True)
 def live(monkeypatch):
-    monkeypatch.delenv("MASKING_THE_FUTURE_BOOK", raising=False)
+    monkeypatch.delenv(BOOK_FOLDER, raising=False)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +111,10 @@ def test_the_notebook_shows_what_it_stores_and_its_sliders_what_draw_gives(path)
 
 SETUP = """
 from itertools import count
+import numpy as np
 from matplotlib.figure import Figure
 from lib.explore import explore
-from lib.figures import show
+from lib.figures import matrix, show
 
 def bars(width, height=1, *, words="Bars of width {width} and height {height}", empty=False):
     figure = Figure(figsize=(2, 1))
@@ -124,7 +126,14 @@ def bars(width, height=1, *, words="Bars of width {width} and height {height}", 
 def raises(width):
     return bars(10 // (8 - width))
 
+def cells(width, says="at width {width}"):
+    said = [[says.format(width=width)] * 2] * 2
+    return show(matrix(width * np.eye(2) / 4), alt=f"Of width {width}", cells=said)
+
 calls = count(1)
+def drifts(width):
+    return cells(width, f"at width {{width}}, call {next(calls)}")
+
 def impure(width):
     return bars(next(calls))
 """
@@ -140,6 +149,8 @@ CELLS = {
         "width = 2: the alternative text does not name this value"
     ),
     "explore(lambda width: bars(width, empty=True), width=[1, 2, 3])": "width = 2: the picture is blank",
+    "explore(cells, width=[1, 2, 3])": None,
+    "explore(drifts, width=[1, 2, 3])": "width = 2: a cell says 'at width 2, call ",
     "explore(impure, width=[1, 2, 3])": "width = 2: the picture is not what draw gives for this state",
     "unseen = explore(bars, width=[1, 2, 3])": "calls explore, but shows no Explorer",
 }
@@ -153,7 +164,9 @@ def planted(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("cell", "fault"), CELLS.items(), ids=[fault or "sound" for fault in CELLS.values()]
+    ("cell", "fault"),
+    CELLS.items(),
+    ids=[fault or cell for cell, fault in CELLS.items()],
 )
 def test_a_planted_fault_is_reported_with_its_cell(planted, cell, fault):
     about_cell = [

@@ -18,6 +18,7 @@ from nbformat import v4
 
 from lib.authoring.notebook_rules import Page, broken_rules
 from lib.authoring.repository import NOTEBOOK_FOLDERS, read_address
+from lib.explore import BOOK_FOLDER
 
 KERNELSPEC = {
     "display_name": "Python 3 (ipykernel)",
@@ -48,9 +49,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
     )
     # The book sets this variable to have `explore` write HTML; a committed notebook never holds that.
     environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "MASKING_THE_FUTURE_BOOK"
+        name: value for name, value in os.environ.items() if name != BOOK_FOLDER
     }
     client.execute(env=environment)
     return executed

@@ -53,7 +53,7 @@ ZOO["inverted_mask"].picture()
 
 - **A filled cell**: output $i$ moves when token $j$ changes, and it may. Where the values are weighted, darker means \
 more weight.
-- **A hatched cell**: output $i$ must not see token $j$, and it does not move.
+- **A hatched cell**: output $i$ must not see token $j$. Without a cross, it does not move.
 - **A cross**: output $i$ must not see token $j$, *and it moves*.
 - **A ring**: output $i$ should read token $j$, and it does not.
 - **A white cell**: it may, and does not. Nothing is wrong with that.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-FOLDER_VARIABLE = "MASKING_THE_FUTURE_BOOK"
+from lib.explore import BOOK_FOLDER
 
 
 def setup(app: Sphinx) -> None:
@@ -23,12 +23,12 @@ def name_folder(app: Sphinx) -> None:
     """Tell the kernels, which inherit this process's environment, where to draw."""
     folder = pictures_folder(app)
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ[FOLDER_VARIABLE] = str(folder)
+    os.environ[BOOK_FOLDER] = str(folder)
 
 
 def ship_pictures(app: Sphinx, exception: Exception | None) -> None:
     """Copy the pictures to `_static/explore`, where explore.js looks for them."""
-    os.environ.pop(FOLDER_VARIABLE)
+    os.environ.pop(BOOK_FOLDER)
     if exception is None and app.builder.format == "html":
         shutil.copytree(
             pictures_folder(app),
