@@ -32,12 +32,18 @@ COMMANDS = {
         "write the page Bug zoo from lib/bugs, or check it",
     ),
 }
+NEEDS_A_CLONE = (
+    "the installed package has no tools for writing the course: clone the repository, "
+    "install its requirements.txt and run `python -m lib {name}` in its root folder"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status (0 means that all is well)."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib", description="Tools of the course Masking the Future."
+        prog="python -m lib",
+        description="Tools of the course Masking the Future.",
+        epilog="Those that write the course need a clone of it; an installed package has the others.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     argv = sys.argv[1:] if argv is None else argv
@@ -46,7 +52,12 @@ def main(argv: list[str] | None = None) -> int:
             name, help=summary, description=summary[0].upper() + summary[1:] + "."
         )
         if name in argv[:1]:
-            implementation = importlib.import_module(module)
+            try:
+                implementation = importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name != "lib.authoring":
+                    raise
+                command.error(NEEDS_A_CLONE.format(name=name))
             implementation.configure(command)
             command.set_defaults(run=implementation.main)
     arguments = parser.parse_args(argv)

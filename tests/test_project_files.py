@@ -117,6 +117,18 @@ def test_the_readme_gives_the_commands_that_make_runs():
     } == told
 
 
+def test_what_is_generated_is_marked_as_such():
+    generated = [*ROOT.glob("exercises/*.ipynb"), ROOT / "book/map.md"]
+    generated += [*ROOT.glob("lib/grading/references/exercise_*.py")]
+    generated += [ROOT / "book/bug_zoo.md"]
+    by_hand = [*ROOT.glob("solutions/*.ipynb"), ROOT / "book/ledger.yml"]
+    asked = [path.relative_to(ROOT).as_posix() for path in generated + by_hand]
+    command = ["git", "-C", ROOT, "check-attr", "linguist-generated", "--", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    marked = [line.endswith(" set") for line in done.stdout.splitlines()]
+    assert marked == [True] * len(generated) + [False] * len(by_hand)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_links_between_the_pages_lead_somewhere(name):
     text = (ROOT / name).read_text()

@@ -1,35 +1,24 @@
 """`lib.authoring.repository`: one address in `_config.yml`, everything else follows from it."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from course_copy import ROOT, copy_course
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lib.__main__ import main
 from lib.authoring.repository import Address, bootstrap, read_address, with_first_cells
 
-ROOT = Path(__file__).resolve().parents[1]
 OTHER = Address("https://github.com/Someone/elsewhere", "trunk")
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch) -> Path:
     """A copy of the files that git tracks, as the current folder."""
-    listed = subprocess.run(
-        ["git", "-C", ROOT, "ls-files", "-z"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        target = tmp_path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(copy_course(tmp_path))
     return tmp_path
 
 

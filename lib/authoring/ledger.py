@@ -14,6 +14,9 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from lib import markdown
+from lib.authoring import derived
+
 FIELDS = ("id", "document", "says", "verdict", "truth", "page", "heading", "proof")
 VERDICTS = ("right", "imprecise", "wrong", "unsupported", "missing")
 DOCUMENTS = ("000", "004", None)
@@ -34,11 +37,7 @@ COLUMNS = ("item", "what the document says", "what is true", "where")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m lib ledger``."""
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; fail on a fault or an old page",
-    )
+    derived.add_check(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -49,22 +48,14 @@ def main(arguments: argparse.Namespace) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    found = problems(rows, root)
-    page = root / MAP
-    if not found and not arguments.check:
-        page.write_text(render(rows), encoding="utf-8")
-        print(f"{MAP}: {len(rows)} rows written")
-    elif not found and (
-        not page.exists() or page.read_text(encoding="utf-8") != render(rows)
-    ):
-        found = [f"{MAP} differs from {LEDGER}: run `python -m lib ledger`"]
-    elif not found:
-        print(
-            f"{LEDGER}: its {len(rows)} rows are in order, and {MAP} follows from them."
-        )
-    for problem in found:
-        print(problem, file=sys.stderr)
-    return 1 if found else 0
+    faults = problems(rows, root)
+    if not faults:
+        wanted = {root / MAP: render(rows)}
+        faults = derived.settle(wanted, root, "ledger", check=arguments.check)
+    return derived.report(
+        faults,
+        f"{LEDGER}: its {len(rows)} rows are in order, and {MAP} follows from them.",
+    )
 
 
 def read(root: Path) -> list[dict]:
@@ -163,16 +154,12 @@ def render(rows: list[dict]) -> str:
         claims = [row for row in rows if row["document"] == document]
         if claims:
             title = f"Document {document}" if document else "What the documents lack"
-            lines = [
-                f"| {' | '.join(COLUMNS)} |",
-                "|---" * len(COLUMNS) + "|",
-                *map(_line, claims),
-            ]
-            parts += [f"## {title}\n", "\n".join(lines) + "\n"]
+            table = markdown.table(COLUMNS, map(_cells, claims))
+            parts += [f"## {title}\n", f"{table}\n"]
     return "\n".join(parts)
 
 
-def _line(row: dict) -> str:
+def _cells(row: dict) -> tuple[str, ...]:
     page = (
         row["page"].removeprefix("book/")
         if row["page"].startswith("book/")
@@ -180,16 +167,10 @@ def _line(row: dict) -> str:
     )
     kind, mark = ("test", "::") if "::" in row["proof"] else ("cell", "#")
     proof = f"{kind} `{row['proof'].rpartition(mark)[2]}`"
-    where = f"[{row['heading']}]({page}#{slug(row['heading'])}), {proof}"
-    cells = (
+    where = f"[{row['heading']}]({page}#{markdown.slug(row['heading'])}), {proof}"
+    return (
         row["id"],
         row["says"],
         f"**{row['verdict'].capitalize()}.** {row['truth']}",
         where,
     )
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def slug(heading: str) -> str:
-    """The anchor that JupyterLab and GitHub give to a heading of a notebook; the book resolves the same one."""
-    return heading.strip().replace(" ", "-")

@@ -15,6 +15,8 @@ import nbformat
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from lib.authoring import derived
+
 NOTEBOOK_FOLDERS = ("notebooks", "exercises", "solutions")
 
 BADGE_ID, BOOTSTRAP_ID = "colab-badge", "bootstrap"
@@ -184,7 +186,7 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
     ]
 
 
-def derived(root: Path) -> tuple[dict[Path, str], list[str]]:
+def wanted_texts(root: Path) -> tuple[dict[Path, str], list[str]]:
     """What each file that differs from the address should hold, and the places that cannot be written."""
     address = read_address(root)
     wanted: dict[Path, str] = {}
@@ -215,32 +217,19 @@ def derived(root: Path) -> tuple[dict[Path, str], list[str]]:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m lib repository``."""
     parser.epilog = "Change repository.url and repository.branch in _config.yml, then run this in the root folder."
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="change nothing; list each place that differs",
-    )
+    derived.add_check(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Write, or with --check list, every place that differs from the address; 0 when nothing is left to do."""
     root = Path.cwd()
     try:
-        wanted, faults = derived(root)
+        wanted, faults = wanted_texts(root)
     except ValueError as error:
         print(error)
         return 2
-    for path, text in wanted.items():
-        name = path.relative_to(root).as_posix()
-        if arguments.check:
-            faults.append(
-                f"{name}: differs from the address in _config.yml; run `python -m lib repository`"
-            )
-        else:
-            path.write_text(text, encoding="utf-8")
-            print(f"{name}: written")
-    print(
-        "\n".join(faults)
-        or "Every badge, bootstrap cell and project page has the address of _config.yml."
+    faults += derived.settle(wanted, root, "repository", check=arguments.check)
+    return derived.report(
+        faults,
+        "Every badge, bootstrap cell and project page has the address of _config.yml.",
     )
-    return 1 if faults else 0

@@ -11,7 +11,9 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+from lib.authoring import derived
 from lib.bugs import GROUPS, VERDICTS, ZOO, Bug, exhibits
+from lib.markdown import slug
 
 PAGE = "book/bug_zoo.md"
 
@@ -105,11 +107,7 @@ print(prefix_probe(my_layer, x))
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m lib zoo``."""
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; fail when the page does not follow from the functions",
-    )
+    derived.add_check(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -121,19 +119,11 @@ def main(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    wanted = render(Path.cwd())
-    if not arguments.check:
-        page.write_text(wanted, encoding="utf-8")
-        print(f"{PAGE}: {len(ZOO)} exhibits written")
-        return 0
-    if not page.exists() or page.read_text(encoding="utf-8") != wanted:
-        print(
-            f"{PAGE} does not follow from lib/bugs: run `python -m lib zoo`",
-            file=sys.stderr,
-        )
-        return 1
-    print(f"{PAGE}: its {len(ZOO)} exhibits follow from lib/bugs.")
-    return 0
+    wanted = {page: render(Path.cwd())}
+    return derived.report(
+        derived.settle(wanted, Path.cwd(), "zoo", check=arguments.check),
+        f"{PAGE}: its {len(ZOO)} exhibits follow from lib/bugs.",
+    )
 
 
 def render(root: Path) -> str:
@@ -163,7 +153,7 @@ def _overview() -> str:
     lines = []
     for group in GROUPS:
         names = (
-            f"[{bug.title}](#{bug.title.replace(' ', '-')}) ({', '.join(bug.verdict)})"
+            f"[{bug.title}](#{slug(bug.title)}) ({', '.join(bug.verdict)})"
             for bug in exhibits(group)
         )
         lines.append(f"- **{_heading(group)}.** {' · '.join(names)}")
@@ -228,6 +218,6 @@ def _chapter(place: str, root: Path) -> str:
     found = sorted((root / "notebooks").glob(f"{int(number):02}_*.ipynb"))
     if not found:
         return ""
-    anchor = f"#{heading.replace(' ', '-')}" if heading else ""
+    anchor = f"#{slug(heading)}" if heading else ""
     section = f", section {heading}" if heading else ""
     return f"[chapter {number}{section}](../notebooks/{found[0].name}{anchor})"

@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn.attention.bias import causal_lower_right, causal_upper_left
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
+from lib import markdown
+
 MAY_ATTEND, BLOCKED = "may attend", "blocked"
 TOP_LEFT, BOTTOM_RIGHT = "top-left", "bottom-right"
 ZEROS, NOT_A_NUMBER, ALL_KEYS = "zeros", "NaN", "reads all keys"
@@ -94,19 +96,14 @@ def table(window: int = 4) -> str:
         "library", "call", "True means", f"keys in a causal window “{window}”",
         "n_q ≠ n_k", "layout", "row without a key", "how we know",
     ]  # fmt: skip
-    lines = [_row(head), _row(["---"] * len(head))]
+    rows = []
     for c in conventions():
         keys = f"{c.window.keys(window)} (`{c.window.parameter}`)" if c.window else NONE
-        cells = [
+        rows.append([
             c.library, f"`{c.call}`", c.true_means, keys,
             c.alignment, c.layout, c.empty_row, f"[{c.established}]({c.source})",
-        ]  # fmt: skip
-        lines.append(_row(cells))
-    return "\n".join(lines)
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        ])  # fmt: skip
+    return markdown.table(head, rows)
 
 
 # --- questions put to a library ----------------------------------------------------------------------
