@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
-from strategies import repeatable
 
 from lib import figures
 from lib.examples import SENTENCE, W_K, W_Q, W_V, X
@@ -242,7 +241,6 @@ def test_influence_has_a_shape_for_each_kind_of_pair():
     ]  # fmt: skip
 
 
-@repeatable
 @given(
     st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=1, max_size=9)
 )
