@@ -10,6 +10,8 @@ import os
 import random
 import signal
 
+import matplotlib.pyplot  # noqa: F401 - as the next, what else every fork before the chapter's imports would load
+import torch  # noqa: F401
 from IPython import get_ipython
 
 SECONDS = 100  # less than a cell of a notebook may take

@@ -1,6 +1,8 @@
 """What all tests share: how many examples Hypothesis tries, how tests are dealt out to processes, the built book."""
 
 import os
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -32,16 +34,36 @@ TOGETHER = {
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """What ``-n auto`` means: a process a core, and four at most, since each may take a gigabyte."""
+    return min(os.cpu_count() or 1, 4)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Files are dealt out whole, so that a kernel or a fixture of a module is made once."""
+    """Files are dealt out whole, in order, so that a kernel, or a fixture of a module, is made once."""
     from xdist.scheduler import LoadFileScheduling
 
-    class ByFile(LoadFileScheduling):
+    class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
             return TOGETHER.get(file, file)
 
-    return ByFile(config, log)
+    config.option.loadscopereorder = False
+    return Files(config, log)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """After a run on several cores, the files that took longest: where to look when the loop becomes long."""
+    if not config.getoption("numprocesses", None):
+        return
+    seconds = Counter()
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("files that took longest")
+    for file, taken in seconds.most_common(15):
+        terminalreporter.line(f"{taken:6.1f} s  {file}")
 
 
 @pytest.fixture(scope="session")
