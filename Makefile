@@ -10,13 +10,14 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := notebooks exercises solutions
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test test-all lab colab bench clean
+.PHONY: help book serve check test test-all lab colab bench clean
 
 help:
 	@echo "make book       build the book into _build/html"
 	@echo "make serve      show the built book at http://localhost:$(PORT)"
+	@echo "make check      run the tests that your change touches"
 	@echo "make test       run every test"
-	@echo "make test-all   the same, then plant faults in lib, each of which a test must catch"
+	@echo "make test-all   the same with many random examples, then plant faults in lib, each of which a test must catch"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make colab      run each notebook alone with the versions that Colab has"
 	@echo "make bench      measure speed and memory against other libraries (a long run; nothing else should run)"
@@ -32,19 +33,32 @@ serve:
 	@echo "== The book is at http://localhost:$(PORT) (stop with Ctrl-C)"
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-test: $(INSTALLED)
-	@echo "== 1/3 Style of code and notebooks"
+# What `make check` and `make test` begin with.
+define STATIC
+	@echo "== 1/3 Style of code and notebooks, and imports that flow down"
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
 	@echo "== 2/3 What is derived, and the rules for notebooks"
 	@$(BIN)/python -m lib repository --check
 	@$(BIN)/python -m lib exercises --check
 	@$(BIN)/python -m lib ledger --check
 	@$(BIN)/python -m lib zoo --check
 	@$(BIN)/python -m lib notebooks --check
+endef
+
+check: $(INSTALLED)
+	$(STATIC)
+	@echo "== 3/3 The tests that the change touches"
+	@$(BIN)/python tests/touched.py
+	@echo "== make check: all passed"
+
+test: $(INSTALLED)
+	$(STATIC)
 	@echo "== 3/3 The tests, and every notebook run and compared with what it stores"
-	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 tests $(NOTEBOOKS)
+	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto tests $(NOTEBOOKS)
 	@echo "== make test: all passed"
 
+test-all: export HYPOTHESIS_PROFILE := thorough
 test-all: test
 	@echo "== Faults in lib, one at a time: each must make a test fail"
 	@$(BIN)/python tests/mutation/run.py

@@ -1,9 +1,69 @@
-"""What several test files share: the built book."""
+"""What all tests share: how many examples Hypothesis tries, how tests are dealt out to processes, the built book."""
 
+import os
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from book_building import ROOT, build_book
+from hypothesis import HealthCheck, Phase, settings
+
+# With one process a core, each computes with one thread; what the tests start inherits it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+# No verdict depends on the time that an example takes.
+ANY_TIME = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", max_examples=25, derandomize=True, **ANY_TIME)
+settings.register_profile("thorough", max_examples=500, derandomize=False, **ANY_TIME)
+# While a fault is planted the first counterexample is enough: no smaller one is looked for.
+settings.register_profile(
+    "faults", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# Files whose tests share something that takes long: the book that is built once; a chapter that is run once.
+TOGETHER = {
+    "tests/browser/test_book_pages.py": "the book",
+    "tests/browser/test_book_sliders.py": "the book",
+    "tests/test_book.py": "the book",
+    "tests/test_claims.py": "the chapters",
+    "tests/test_sliders_live.py": "the chapters",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """What ``-n auto`` means: a process a core, and four at most, since each may take a gigabyte."""
+    return min(os.cpu_count() or 1, 4)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Files are dealt out whole, in order, so that a kernel, or a fixture of a module, is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
+
+    config.option.loadscopereorder = False
+    return Files(config, log)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """After a run on several cores, the files that took longest: where to look when the loop becomes long."""
+    if not config.getoption("numprocesses", None):
+        return
+    seconds = Counter()
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("files that took longest")
+    for file, taken in seconds.most_common(15):
+        terminalreporter.line(f"{taken:6.1f} s  {file}")
 
 
 @pytest.fixture(scope="session")

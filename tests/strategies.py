@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import oracle
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from lib.masks import (
@@ -27,13 +27,8 @@ from lib.masks import (
     window,
 )
 
-# The same examples in every run, and no verdict that depends on the time they take.
-repeatable = settings(
-    derandomize=True,
-    deadline=None,
-    max_examples=80,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+# For tests that guard against errors which nobody would notice: 80 examples, however few the profile asks for.
+many_examples = settings(max_examples=max(80, settings().max_examples))
 
 # Every kind of mask with its rule as a plain function. Tables are longer than any n_k that is drawn.
 IDS = [0, 0, 0, 1, 1, 0, 2, 2, 5, 5, 5, 5, 3, 3, 0, 1, *[9] * 24]

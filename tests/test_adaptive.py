@@ -12,7 +12,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import repeatable
 
 from lib.adaptive import (
     adaptive_span_attention,
@@ -58,7 +57,6 @@ def close(actual, expected, **tolerances):
     shut=st.sampled_from([0.0, 0.3, 0.8, 1.0]),
     seed=st.integers(0, 10**6),
 )
-@repeatable
 def test_gated_weights_agree_with_a_plain_loop(lengths, size, shut, seed):
     n_q, n_k = lengths[0], sum(lengths)
     q, k, v = qkv(n_q, n_k, seed=seed)
@@ -214,7 +212,6 @@ def test_half_precision_chooses_as_full_precision_does(dtype):
     ramp=st.sampled_from([0.5, 1, 3.0, 8]),
     seed=st.integers(0, 10**6),
 )
-@repeatable
 def test_adaptive_span_agrees_with_a_plain_loop(lengths, spans, ramp, seed):
     n_q, n_k = lengths[0], sum(lengths)
     q, k, v = qkv(n_q, n_k, leading=(2, len(spans)), seed=seed)
@@ -274,7 +271,6 @@ def test_a_steep_ramp_is_a_window():
     ramp=st.sampled_from([0.1, 1, 3.0, 8]),
     dtype=st.sampled_from([torch.float16, torch.float32, torch.float64]),
 )
-@repeatable
 def test_the_mask_of_a_span_is_where_some_head_may_look(spans, ramp, dtype):
     """Nothing outside of it has a weight, and nothing smaller would do."""
     z = torch.tensor(spans).to(dtype)
@@ -335,7 +331,6 @@ def allowed_by_loops(q, k, size, keep, share):
 
 
 @given(choice=choices())
-@repeatable
 def test_top_k_agrees_with_a_plain_loop(choice):
     q, k, v, how = choice
     allowed = allowed_by_loops(q, k, **how)

@@ -11,7 +11,7 @@ import oracle
 import pytest
 import torch
 from hypothesis import given
-from strategies import masks_with_rules, problems, repeatable
+from strategies import masks_with_rules, problems
 
 from lib import numpy_attention, torch_attention
 from lib.conventions import from_additive
@@ -102,7 +102,6 @@ def qkv(n_q=6, n_k=None, d=4, d_v=3, leading=(), seed=0, dtype=np.float64):
 
 @every_method
 @given(problem=problems())
-@repeatable
 def test_output_agrees_with_a_plain_loop(attention, problem):
     p = problem
     expected = oracle.attention(p.q, p.k, p.v, p.allowed)
@@ -113,7 +112,6 @@ def test_output_agrees_with_a_plain_loop(attention, problem):
 
 @every_weights
 @given(problem=problems())
-@repeatable
 def test_weights_agree_with_a_plain_loop(attention_weights, problem):
     p = problem
     expected = oracle.attention_weights(p.q, p.k, p.allowed)
@@ -184,7 +182,6 @@ def test_an_array_broadcasts_to_the_scores(attention, leading, shape):
 
 @every_weights
 @given(problem=problems())
-@repeatable
 def test_rows_sum_to_one_or_are_empty(attention_weights, problem):
     weights = attention_weights(problem.q, problem.k, problem.mask)
     has_a_key = np.broadcast_to(problem.allowed, weights.shape).any(axis=-1)
@@ -196,7 +193,6 @@ def test_rows_sum_to_one_or_are_empty(attention_weights, problem):
 
 @every_weights
 @given(problem=problems())
-@repeatable
 def test_a_forbidden_pair_has_weight_exactly_zero(attention_weights, problem):
     weights = attention_weights(problem.q, problem.k, problem.mask)
     assert (weights[~np.broadcast_to(problem.allowed, weights.shape)] == 0.0).all()
@@ -204,7 +200,6 @@ def test_a_forbidden_pair_has_weight_exactly_zero(attention_weights, problem):
 
 @every_method
 @given(problem=problems())
-@repeatable
 def test_outputs_lie_in_the_hull_of_the_values_they_may_read(attention, problem):
     p = problem
     output = attention(p.q, p.k, p.v, p.mask)
@@ -276,7 +271,6 @@ def test_no_batch_gives_no_output(attention):
 @every_method
 @pytest.mark.parametrize("changed", ["q", "k", "v"])
 @given(mask_with_rule=masks_with_rules)
-@repeatable
 def test_changing_the_future_changes_nothing_earlier(
     attention, changed, mask_with_rule
 ):
@@ -295,7 +289,6 @@ def test_changing_the_future_changes_nothing_earlier(
 
 @every_method
 @given(mask_with_rule=masks_with_rules)
-@repeatable
 def test_the_prefix_of_the_call_is_the_call_of_the_prefix(attention, mask_with_rule):
     mask = causal & mask_with_rule[0]
     q, k, v = qkv()
@@ -308,7 +301,6 @@ def test_the_prefix_of_the_call_is_the_call_of_the_prefix(attention, mask_with_r
 
 @every_method
 @given(mask_with_rule=masks_with_rules)
-@repeatable
 def test_the_last_queries_alone_give_the_last_rows(attention, mask_with_rule):
     mask, _ = mask_with_rule
     q, k, v = qkv()
@@ -561,7 +553,6 @@ def test_gradients_of_fewer_queries_than_keys(backend):
 
 
 @given(problem=problems())
-@repeatable
 def test_gradients_of_the_back_ends_agree(problem):
     p = problem
     gradients = {}

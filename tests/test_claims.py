@@ -1,65 +1,39 @@
 """Each wrong claim of the documents, put back in the place of the truth: a cell or a rule must object.
 
 A chapter that says what is true proves little if it would also say what is false. So each claim in `claims.yml` is
-written into a chapter or into the package, one at a time, and the chapter is run from its first cell on: an
-assertion must fail, in the cell that the row names. A claim in the prose must break a rule of the prose.
+written into a chapter or into the package, one at a time, and an assertion must fail, in the cell that the row names.
+A claim in a cell is tried in a fork of the chapter's kernel (see `live_run.py`); for one in the package, or where
+Python cannot fork, the chapter runs from its first cell on. A claim in the prose must break a rule of the prose.
 """
 
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-import yaml
+from claims import ROOT, Claim, read_claims
+from live_run import FORKS, live_run, objection_probe, run_with, unchanged
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
 
 from lib.authoring import ledger
 from lib.authoring.notebook_rules import Page, numbers_are_computed, prose_numbers
 from lib.authoring.repository import read_address
 
-ROOT = Path(__file__).parents[1]
 LEMMA = "notebooks/02_the_masking_lemma.ipynb"
 # Printed in document 000 and wrong (A26, A27). A cell prints them beside the right ones, so the rule that prose
 # numbers are computed lets them pass. The chapter may quote or question them, but never state them.
 MISPRINTS = {Decimal(number) for number in ("0.35", "0.65", "0.15", "0.27", "0.58")}
 QUOTED = re.compile(r"^> \*\*What the document says\*\*.*", re.MULTILINE)
 QUESTIONED = re.compile(r"\bprint(s|ed)\b|\?$")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of `claims.yml`, where the fields are explained."""
-
-    items: tuple[str, ...]
-    chapter: str
-    place: str
-    truth: str
-    claim: str
-    fails: str
-
-    def __str__(self) -> str:
-        return f"{'+'.join(self.items)}: {self.claim.strip()} in {self.place}"
-
-    def replace_in(self, text: str) -> str:
-        """`text` with the claim in the place of the truth; ValueError unless the truth is there once."""
-        if (count := text.count(self.truth)) != 1:
-            raise ValueError(
-                f"{self.chapter}, {self.place}: {self.truth!r} stands there {count} times, expected once; "
-                f"bring tests/claims.yml in line with it"
-            )
-        return text.replace(self.truth, self.claim)
-
-
-CLAIMS = [
-    Claim(**row | {"items": tuple(row["items"])})
-    for row in yaml.safe_load((ROOT / "tests/claims.yml").read_text("utf-8"))
-]
+CLAIMS = read_claims()
+CHAPTERS = sorted({claim.chapter for claim in CLAIMS})
 
 
 @pytest.fixture
@@ -82,15 +56,13 @@ def package(tmp_path: Path) -> Iterator[Path]:
 def objecting_cell(claim: Claim, package: Path) -> str | None:
     """The cell that objects when the claim is put in the place of the truth; None where nobody does."""
     notebook = nbformat.read(ROOT / claim.chapter, as_version=4)
-    if claim.place.startswith("lib/"):
+    if claim.in_package:
         file = package / claim.place
         file.write_text(claim.replace_in(file.read_text("utf-8")), "utf-8")
         return failing_cell(notebook)
-    changed = [cell for cell in notebook.cells if cell.id == claim.place]
-    if not changed:
-        raise ValueError(f"{claim.chapter} has no cell {claim.place!r}")
-    changed[0].source = claim.replace_in(changed[0].source)
-    if changed[0].cell_type == "code":
+    if claim.put_into(notebook).cell_type == "code":
+        if FORKS:
+            return live_run(ROOT / claim.chapter).objections[claim]
         return failing_cell(notebook)
     faults = [*prose_faults(claim.chapter, notebook)]
     return claim.place if any(f"{claim.place!r}" in fault for fault in faults) else None
@@ -132,18 +104,57 @@ def test_a_wrong_claim_meets_an_objection(claim, package):
     assert objecting_cell(claim, package) == claim.fails
 
 
-@pytest.mark.parametrize("chapter", sorted({claim.chapter for claim in CLAIMS}))
-def test_the_truth_meets_none(chapter, package):
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_truth_meets_none(chapter):
     notebook = nbformat.read(ROOT / chapter, as_version=4)
-    assert failing_cell(notebook) is None
     assert [*prose_faults(chapter, notebook)] == []
 
 
-@pytest.mark.parametrize("place", ["example-run", "lib/masks.py", "box-example"])
+def same(place: str) -> Claim:
+    return unchanged(next(claim for claim in CLAIMS if claim.place == place))
+
+
+@pytest.mark.parametrize("place", ["lib/masks.py", "box-example"])
 def test_a_claim_that_changes_nothing_is_not_caught(place, package):
-    claim = next(claim for claim in CLAIMS if claim.place == place)
-    same = replace(claim, chapter=LEMMA, claim=claim.truth)
-    assert objecting_cell(same, package) is None
+    assert objecting_cell(same(place), package) is None
+
+
+@pytest.mark.skipif(not FORKS, reason="Python cannot fork here")
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_nor_is_one_that_changes_nothing_in_a_fork(chapter):
+    [none] = {
+        found
+        for claim, found in live_run(ROOT / chapter).objections.items()
+        if claim == unchanged(claim)
+    }
+    assert none is None
+
+
+CELLS = {"start": "x = 1\nseen = []", "next": "seen.append(x)", "last": "assert x == 1"}
+# what is written into the second cell, and what must be said of it
+CHANGES = {
+    "seen.append(x)": None,
+    "x = 2": "last",
+    "assert x == 2": "next",
+    "y": "next raises NameError: name 'y' is not defined",
+    "import os; os._exit(1)": "ends without an answer",
+    "from IPython.display import display; display(x); print(x); seen.append(2)": None,
+}
+
+
+@pytest.mark.skipif(not FORKS, reason="Python cannot fork here")
+def test_what_a_fork_says_and_that_nothing_of_it_comes_back(tmp_path):
+    cells = [new_code_cell(source, id=id) for id, source in CELLS.items()]
+    cells.append(new_code_cell("print(seen)", id="printed"))
+    notebook = new_notebook(cells=cells)
+    probes = []
+    for change in CHANGES:
+        claim = Claim((), "", "next", "seen.append(x)", change, "")
+        probes.append(("next", objection_probe(claim, notebook)))
+    executed, answers = run_with(probes, notebook, tmp_path)
+    assert dict(zip(CHANGES, answers, strict=True)) == CHANGES
+    assert [cell.outputs for cell in executed.cells[:-1]] == [[], [], []]
+    assert executed.cells[-1].outputs[0].text == "[1]\n"
 
 
 def test_a_row_that_no_longer_fits_is_an_error(package):

@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
-from strategies import BATCH, batched_masks_with_rules, masks_with_rules, repeatable
+from strategies import BATCH, batched_masks_with_rules, masks_with_rules
 from torch import nn
 from torch.nn.attention.bias import causal_lower_right
 
@@ -75,7 +75,6 @@ def each_row_has_a_key(mask, n_q, n_k):
 
 
 @given(case=masks_with_rules)
-@repeatable
 def test_sdpa_reads_a_converted_mask_as_the_course_does(case):
     mask, _ = case
     for n_q, n_k in ((7, 7), (3, 7), (1, 5)):
@@ -85,7 +84,6 @@ def test_sdpa_reads_a_converted_mask_as_the_course_does(case):
 
 
 @given(case=batched_masks_with_rules)
-@repeatable
 def test_sdpa_reads_a_mask_with_a_batch(case):
     mask, _ = case
     q, k, v = qkv(4, 7, (BATCH, 2))
@@ -113,7 +111,6 @@ def mha(heads=2):
 
 @pytest.mark.parametrize("need_weights", [True, False])
 @given(case=masks_with_rules)
-@repeatable
 def test_mha_reads_a_converted_mask_as_the_course_does(need_weights, case):
     mask, _ = case
     x, memory, _ = qkv(3, 7, (2,))
@@ -189,7 +186,6 @@ def test_an_additive_mask_of_a_batch_meets_the_heads():
 
 
 @given(case=masks_with_rules)
-@repeatable
 def test_what_is_converted_comes_back(case):
     mask, rule = case
     for n_q, n_k in ((6, 6), (2, 5), (0, 3), (1, 1), (0, 0)):

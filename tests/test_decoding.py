@@ -13,7 +13,6 @@ from strategies import (
     NAMED,
     batched_masks_with_rules,
     masks,
-    repeatable,
 )
 
 from lib.decoding import KVCache
@@ -75,7 +74,6 @@ splits = st.lists(st.integers(0, 14), max_size=8).map(
 
 
 @given(masks, splits)
-@repeatable
 def test_any_split_of_any_causal_mask_equals_the_whole_call(mask, bounds):
     mask, x = causal & mask, qkv(14)
     cache = KVCache(mask, longest=14)
@@ -84,7 +82,6 @@ def test_any_split_of_any_causal_mask_equals_the_whole_call(mask, bounds):
 
 
 @given(batched_masks_with_rules, splits)
-@repeatable
 def test_each_row_of_a_batch_has_its_mask(mask_with_rules, bounds):
     mask, x = causal & mask_with_rules[0], qkv(14, leading=(BATCH, 2))
     assert_same(in_chunks(KVCache(mask, 14), x, bounds), attention(*x, mask))
@@ -193,7 +190,6 @@ def test_only_what_a_later_query_may_read_is_kept(mask):
 
 
 @given(masks, splits)
-@repeatable
 def test_what_a_later_query_may_read_is_kept_under_random_compositions(mask, bounds):
     mask, x = causal & mask, qkv(14)
     cache = KVCache(mask, longest=14)
@@ -278,7 +274,6 @@ MASKS = [
     st.sampled_from(MASKS),
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=12),
 )
-@repeatable
 def test_every_branch_is_a_sequence_of_its_own(mask, steps):
     # A step (branch, 0) forks the branch, a step (branch, n) gives it n tokens of its own.
     branches = [(KVCache(mask, longest=40), qkv(0))]

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
-from strategies import repeatable
 
 from lib import figures
 from lib.examples import SENTENCE, W_K, W_Q, W_V, X
@@ -425,7 +424,6 @@ def test_a_step_that_there_is_not_is_refused():
         SMALL.picture("softmax")
 
 
-@repeatable
 @given(
     st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=1, max_size=9)
 )

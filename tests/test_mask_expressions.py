@@ -18,7 +18,6 @@ from strategies import (
     batched_masks_with_rules,
     lengths,
     masks,
-    repeatable,
 )
 
 import lib.masks
@@ -55,7 +54,6 @@ def same(one, other, n=(7, 9)):
 
 
 @given(trees, trees)
-@repeatable
 def test_and_and_or_commute_and_absorb_each_other(a, b):
     same(a & b, b & a)
     same(a | b, b | a)
@@ -64,7 +62,6 @@ def test_and_and_or_commute_and_absorb_each_other(a, b):
 
 
 @given(trees, trees, trees)
-@repeatable
 def test_and_and_or_associate_and_distribute(a, b, c):
     same((a & b) & c, a & (b & c))
     same((a | b) | c, a | (b | c))
@@ -73,7 +70,6 @@ def test_and_and_or_associate_and_distribute(a, b, c):
 
 
 @given(trees, trees)
-@repeatable
 def test_de_morgan_and_double_negation(a, b):
     same(~(a & b), ~a | ~b)
     same(~(a | b), ~a & ~b)
@@ -81,7 +77,6 @@ def test_de_morgan_and_double_negation(a, b):
 
 
 @given(trees)
-@repeatable
 def test_full_and_its_negation_are_the_neutral_masks(a):
     same(a & full, a)
     same(a | empty, a)
@@ -92,7 +87,6 @@ def test_full_and_its_negation_are_the_neutral_masks(a):
 
 
 @given(trees, trees, st.integers(1, 4))
-@repeatable
 def test_coarse_keeps_and_or_and_not(a, b, size):
     same(coarse(a & b, size), coarse(a, size) & coarse(b, size))
     same(coarse(a | b, size), coarse(a, size) | coarse(b, size))
@@ -102,14 +96,12 @@ def test_coarse_keeps_and_or_and_not(a, b, size):
 
 
 @given(trees, st.integers(0, 3), st.integers(0, 3))
-@repeatable
 def test_shifts_add_up(a, once, again):
     same(a.shift(once).shift(again), a.shift(once + again))
     assert a.shift(0) == a
 
 
 @given(trees, lengths())
-@repeatable
 def test_a_shift_brings_the_square_reading_to_the_rectangle(mask, n):
     n_q, n_k = n
     shifted = mask.shift(n_k - n_q)
@@ -121,7 +113,6 @@ def test_a_shift_brings_the_square_reading_to_the_rectangle(mask, n):
 
 
 @given(trees)
-@repeatable
 def test_a_mask_is_called_with_batch_head_query_and_key(mask):
     """The reading of FlexAttention, pair by pair: int32 scalars, and Python's ints."""
     dense = mask.dense(5)
@@ -144,7 +135,6 @@ def again(mask):
 
 
 @given(trees)
-@repeatable
 def test_repr_evaluates_to_an_equal_mask(mask):
     assert again(mask) == mask
     assert hash(again(mask)) == hash(mask)
@@ -305,7 +295,6 @@ def test_copies_are_equal(mask, duplicate):
 
 
 @given(trees)
-@repeatable
 def test_json_and_back_is_an_equal_mask(mask):
     restored = Mask.from_json(mask.to_json())
     assert restored == mask

@@ -15,7 +15,6 @@ from strategies import (
     lengths,
     masks,
     masks_with_rules,
-    repeatable,
 )
 
 from lib import numpy_attention, torch_attention
@@ -66,7 +65,6 @@ def test_every_batched_mask_agrees_with_a_scalar_double_loop(mask, rules):
 
 
 @given(masks_with_rules, lengths())
-@repeatable
 def test_dense_agrees_with_a_scalar_double_loop(mask_with_rule, n):
     mask, rule = mask_with_rule
     dense = mask.dense(*n)
@@ -75,7 +73,6 @@ def test_dense_agrees_with_a_scalar_double_loop(mask_with_rule, n):
 
 
 @given(batched_masks_with_rules, lengths())
-@repeatable
 def test_batched_dense_agrees_with_a_scalar_double_loop(mask_with_rules, n):
     mask, rules = mask_with_rules
     wanted = [oracle.dense(rule, *n) for rule in rules]
@@ -85,7 +82,6 @@ def test_batched_dense_agrees_with_a_scalar_double_loop(mask_with_rules, n):
 
 
 @given(masks_with_rules)
-@repeatable
 def test_allowed_of_two_ints_is_the_rule_and_a_bool(mask_with_rule):
     mask, rule = mask_with_rule
     for i in range(8):
@@ -364,7 +360,6 @@ def test_a_causal_window_is_a_local_mask_that_looks_back_only(w):
 
 
 @given(masks, lengths())
-@repeatable
 def test_the_last_rows_of_the_square_are_the_rectangle(mask, n):
     n_q, n_k = n
     np.testing.assert_array_equal(mask.dense(n_q, n_k), mask.dense(n_k)[n_k - n_q :])

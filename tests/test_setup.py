@@ -10,6 +10,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+import touched
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -219,8 +220,11 @@ def test_help_is_the_default_and_names_every_target(machine):
     ] == []
 
 
-def test_no_step_of_make_test_hides_its_failure():
-    recipe = (ROOT / "Makefile").read_text().split("\ntest:")[1].split("\n\n")[0]
+@pytest.mark.parametrize(
+    "start", ["define STATIC", "check:", "test:", "test-all: test"]
+)
+def test_no_step_of_the_tests_hides_its_failure(start):
+    recipe = (ROOT / "Makefile").read_text().split(f"\n{start}")[1].split("\n\n")[0]
     assert not re.search(r"\|\||;|\t-|\t@-| \| ", recipe)
 
 
@@ -230,3 +234,4 @@ def test_every_notebook_is_compared_strictly():
     assert re.search(
         r"pytest --nbval .* tests \$\(NOTEBOOKS\)$", makefile, re.MULTILINE
     )
+    assert f"pytest {' '.join(touched.PYTEST)} tests $(NOTEBOOKS)\n" in makefile

@@ -1,35 +1,26 @@
 """Every picture and every slider of every notebook, in a real kernel.
 
-nbval compares text; it sees neither pictures nor widgets. So each notebook is run with one more cell, which
-moves every control to both ends and a middle value (`slider_probe.py`), and its pictures are compared with those
-that are stored.
+nbval compares text; it sees neither pictures nor widgets. So each notebook is run with one more cell (see
+`live_run.py`), which moves every control to both ends and a middle value (`slider_probe.py`), and its pictures are
+compared with those that are stored.
 """
 
 import base64
-import copy
-import json
 import re
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from live_run import SLIDERS, live_run, run_with
 from matplotlib.figure import Figure
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from slider_probe import decode
 
-from lib.explore import BOOK_FOLDER
 from lib.figures import show
 
 ROOT = Path(__file__).parents[1]
 CALL = re.compile(r"^(?!\s*#).*(?<!def )\bexplore\(", re.MULTILINE)
-PROBE = f"""
-import json, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from slider_probe import faults
-print(json.dumps(faults(Out)))
-"""
 
 
 def explore_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -40,13 +31,10 @@ def explore_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode
     ]
 
 
-def slider_faults(notebook: nbformat.NotebookNode, folder: Path) -> list[str]:
-    """Run the notebook in `folder`, move its sliders, and return what is wrong, with the cell's source."""
-    notebook.cells.append(new_code_cell(PROBE))
-    NotebookClient(
-        notebook, timeout=300, resources={"metadata": {"path": str(folder)}}
-    ).execute()
-    found = json.loads("".join(output.text for output in notebook.cells.pop().outputs))
+def slider_faults(
+    notebook: nbformat.NotebookNode, found: dict[str, list[str]]
+) -> list[str]:
+    """What the probe found in the notebook as it ran, each with the last line of the cell."""
     report = []
     for cell in explore_cells(notebook):
         missing = ["calls explore, but shows no Explorer"]
@@ -94,19 +82,13 @@ NOTEBOOKS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def live(monkeypatch):
-    monkeypatch.delenv(BOOK_FOLDER, raising=False)
-
-
 @pytest.mark.parametrize(
     "path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_the_notebook_shows_what_it_stores_and_its_sliders_what_draw_gives(path):
-    stored = nbformat.read(path, as_version=4)
-    executed = copy.deepcopy(stored)
-    assert slider_faults(executed, path.parent) == []
-    assert picture_faults(stored, executed) == []
+    run = live_run(path)
+    assert slider_faults(run.executed, run.sliders) == []
+    assert picture_faults(run.stored, run.executed) == []
 
 
 SETUP = """
@@ -160,7 +142,9 @@ CELLS = {
 def planted(tmp_path_factory):
     """What is reported about each of CELLS."""
     notebook = new_notebook(cells=[new_code_cell(source) for source in (SETUP, *CELLS)])
-    return slider_faults(notebook, tmp_path_factory.mktemp("notebook"))
+    folder = tmp_path_factory.mktemp("notebook")
+    executed, [found] = run_with([(None, SLIDERS)], notebook, folder)
+    return slider_faults(executed, found)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from strategies import conditions, repeatable
+from strategies import conditions
 
 import lib.masks
 from lib.masks import Mask, causal, window
@@ -68,7 +68,6 @@ def test_a_rule_of_comparisons_is_python_itself(name):
 
 
 @given(conditions)
-@repeatable
 def test_any_rule_is_recorded_printed_and_sent_without_a_change(source):
     rule = eval(f"lambda i, j: {source}")
     mask = Mask(rule)

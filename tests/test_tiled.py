@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import masks, repeatable
+from strategies import many_examples, masks
 
 from lib.engine import batched, compiled, compiler, cutting
 from lib.engine.pieces import Diagonals, Strided, Tiles
@@ -152,7 +152,7 @@ def test_output_and_gradients_are_those_of_the_dense_back_end(name, n_q, n_k):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
 
 
-@repeatable
+@many_examples
 @given(mask=masks, n_k=st.integers(1, 40), short=st.integers(0, 39))
 def test_any_expression_is_computed(mask, n_k, short):
     """Small blocks and tiles, so that short sequences are cut in every way (tables of `masks` end at 40)."""
@@ -575,7 +575,7 @@ def test_memory_stays_far_below_n_by_n():
     assert peak < 100 * 2**20
 
 
-@repeatable
+@many_examples
 @given(mask=masks, n_k=st.integers(1, 30), short=st.integers(0, 29))
 def test_what_is_said_of_diagonals_is_so(mask, n_k, short):
     """Never "none" of a diagonal with an allowed pair, never "all" of one with a forbidden pair."""

@@ -15,7 +15,6 @@ from strategies import (
     batched_masks_with_rules,
     lengths,
     masks_with_rules,
-    repeatable,
 )
 
 from lib.masks import (
@@ -44,7 +43,6 @@ tile_sizes = st.sampled_from([1, 2, 3, 5, 8, 64])
 
 
 @given(masks_with_rules, lengths(longest=24), tile_sizes)
-@repeatable
 def test_tiles_of_every_size_give_attention(mask_with_rule, n, tile):
     mask, rule = mask_with_rule
     q, k, v = qkv(*n)
@@ -55,7 +53,6 @@ def test_tiles_of_every_size_give_attention(mask_with_rule, n, tile):
 
 
 @given(batched_masks_with_rules, lengths(longest=12), st.sampled_from([1, 2, 5]))
-@repeatable
 def test_each_row_of_a_batch_has_its_own_mask(mask_with_rules, n, tile):
     mask, rules = mask_with_rules
     q, k, v = qkv(*n, leading=(BATCH, 2))

@@ -15,8 +15,8 @@ from strategies import (
     batched_masks_with_rules,
     conditions,
     lengths,
+    many_examples,
     masks,
-    repeatable,
 )
 
 from lib import tiles
@@ -196,13 +196,13 @@ sizes = st.sampled_from([1, 1, 2, 3, 5, 8, 30])
 
 
 @given(masks, lengths(longest=24), sizes)
-@repeatable
+@many_examples
 def test_no_tile_is_wrong_for_random_compositions(mask, n, size):
     assert_sound(mask, *n, size)
 
 
 @given(conditions, masks, lengths(longest=24), sizes)
-@repeatable
+@many_examples
 def test_no_tile_is_wrong_for_traced_rules(source, mask, n, size):
     traced = Mask(eval(f"lambda i, j: {source}"))
     assert_sound(traced, *n, size)
@@ -210,7 +210,7 @@ def test_no_tile_is_wrong_for_traced_rules(source, mask, n, size):
 
 
 @given(batched_masks_with_rules, lengths(longest=24), sizes)
-@repeatable
+@many_examples
 def test_no_tile_is_wrong_for_batched_compositions(mask_with_rules, n, size):
     assert_sound(mask_with_rules[0], *n, size)
 
@@ -529,7 +529,6 @@ def test_counting_and_reaching_need_no_n_by_n_cells():
 
 
 @given(masks, lengths(longest=24))
-@repeatable
 def test_pairs_are_counted_exactly(mask, n):
     dense = mask.dense(*n)
     assert n_pairs(mask, *n) == dense.sum()
@@ -538,7 +537,6 @@ def test_pairs_are_counted_exactly(mask, n):
 
 
 @given(batched_masks_with_rules, lengths(longest=24))
-@repeatable
 def test_pairs_are_counted_for_each_row_of_a_batch(mask_with_rules, n):
     mask, _ = mask_with_rules
     counts = mask.dense(*n).sum(axis=(1, 2))
@@ -576,7 +574,6 @@ def reach(layers, i):
 
 
 @given(st.lists(masks, min_size=1, max_size=4), st.integers(1, 16), st.data())
-@repeatable
 def test_receptive_fields_are_boolean_products(layers, n, data):
     i = data.draw(st.integers(0, n - 1))
     dense = [mask.dense(n) for mask in layers]

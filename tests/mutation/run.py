@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = "tests/mutation/faults.yml"
@@ -135,11 +134,9 @@ def _run_tests(tests: str, root: Path, answers) -> None:
         "PYTHONPATH": str(root),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "HYPOTHESIS_PROFILE": "faults",  # of tests/conftest.py
     }
     sys.dont_write_bytecode = True
-    # The first counterexample is enough: no smaller one is looked for.
-    settings.register_profile("faults", phases=[Phase.explicit, Phase.generate])
-    settings.load_profile("faults")
     observer = Observer()
     status = pytest.main(shlex.split(f"{OPTIONS} {tests}"), [observer])
     problem = observer.problem

@@ -1,0 +1,129 @@
+"""One run of a notebook in a real kernel that answers for several tests, since a chapter may train a model.
+
+A *probe* is one more cell of code, before a cell of the notebook or at its end, that prints its answer as JSON.
+`live_run` asks two kinds: `slider_probe.py` moves every slider, and `claim_probe.py` tries each claim that a cell of
+code could make.
+"""
+
+import copy
+import json
+import os
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+from claims import ROOT, Claim, read_claims
+from nbclient.exceptions import CellControlSignal
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from lib.authoring.notebooks import execute
+
+SLIDERS = """\
+import json
+from slider_probe import faults
+print(json.dumps(faults(Out)))
+"""
+OBJECTION = """\
+import json
+from claim_probe import objection
+print(json.dumps(objection({cells!r}, globals())))
+"""
+FORKS = hasattr(os, "fork")  # Windows cannot
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """A notebook as it is stored and as a fresh kernel runs it, and what the probes found.
+
+    `sliders`: what is wrong with the sliders of a cell, by its number; `objections`: the cell that objects to a claim.
+    """
+
+    stored: NotebookNode
+    executed: NotebookNode
+    sliders: dict[str, list[str]]
+    objections: dict[Claim, str | None]
+
+
+def live_run(path: Path) -> LiveRun:
+    """The only run of the notebook in this process. Raises nbclient's error where a cell fails, at every call."""
+    run = _run_or_error(path)
+    if isinstance(run, Exception):
+        raise run
+    return run
+
+
+@cache
+def _run_or_error(path: Path) -> LiveRun | CellControlSignal:
+    stored = nbformat.read(path, as_version=4)
+    claims = claims_in_code(path.relative_to(ROOT).as_posix(), stored) if FORKS else []
+    probes = [(claim.place, objection_probe(claim, stored)) for claim in claims]
+    try:
+        executed, [*objections, sliders] = run_with(
+            [*probes, (None, SLIDERS)], stored, path.parent
+        )
+    except CellControlSignal as error:
+        return error
+    return LiveRun(
+        stored, executed, sliders, dict(zip(claims, objections, strict=True))
+    )
+
+
+def claims_in_code(chapter: str, notebook: NotebookNode) -> list[Claim]:
+    """The claims that cells of code of the chapter could make, and one that changes nothing."""
+    code = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+    found = [
+        claim
+        for claim in read_claims()
+        if claim.chapter == chapter
+        and code.get(claim.place, "").count(claim.truth) == 1
+    ]
+    return found + [unchanged(claim) for claim in found[:1]]
+
+
+def unchanged(claim: Claim) -> Claim:
+    """The truth in the place of the claim, to which no cell may object."""
+    return replace(claim, claim=claim.truth)
+
+
+def objection_probe(claim: Claim, notebook: NotebookNode) -> str:
+    """The code that asks, before the claim's cell, which cell objects to it."""
+    changed = copy.deepcopy(notebook)
+    first = changed.cells.index(claim.put_into(changed))
+    rest = [
+        (cell.id, cell.source)
+        for cell in changed.cells[first:]
+        if cell.cell_type == "code"
+    ]
+    return OBJECTION.format(cells=rest)
+
+
+def run_with(
+    probes: list[tuple[str | None, str]], notebook: NotebookNode, folder: Path
+) -> tuple[NotebookNode, list]:
+    """The notebook as a fresh kernel runs it in `folder`, and the answers of the probes.
+
+    A probe is its code and, before it, the id of the cell before which it runs, or None for the end.
+    """
+    asked = [(place, new_code_cell(code)) for place, code in probes]
+    together = copy.deepcopy(notebook)
+    together.cells = [
+        one
+        for cell in notebook.cells
+        for one in [*(probe for place, probe in asked if place == cell.id), cell]
+    ] + [probe for place, probe in asked if place is None]
+    with pytest.MonkeyPatch.context() as patch:
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        # A fork has neither the threads nor the GPU of the process it comes from.
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        executed = execute(together, folder)
+    ran = {cell.id: cell for cell in executed.cells}
+    answers = [ran.pop(probe.id).outputs for _, probe in asked]
+    executed.cells = [*ran.values()]
+    return executed, [
+        json.loads("".join(output.text for output in outputs)) for outputs in answers
+    ]
