@@ -40,7 +40,8 @@ def by_hand(layer, x, source, allowed):
         for i in range(n):
             keys = [j for j in range(len(source)) if allowed[i, j]]
             weights = [
-                math.exp(float(q[own, i] @ k[own, j]) / math.sqrt(d)) for j in keys
+                math.exp(float((q[own, i] @ k[own, j]).detach()) / math.sqrt(d))
+                for j in keys
             ]
             for weight, j in zip(weights, keys, strict=True):
                 mixed[i, own] += weight / sum(weights) * v[own, j]
