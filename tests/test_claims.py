@@ -23,7 +23,10 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lib.authoring import ledger
-from lib.authoring.notebook_rules import Page, numbers_are_computed, prose_numbers
+from lib.authoring.chapter_rules import numbers_are_computed
+from lib.authoring.ledger_pages import LINE_BY_LINE
+from lib.authoring.notebook_numbers import prose_numbers
+from lib.authoring.notebook_page import Page
 from lib.authoring.repository import read_address
 
 LEMMA = "notebooks/02_the_masking_lemma.ipynb"
@@ -92,6 +95,8 @@ def prose_faults(chapter: str, notebook: NotebookNode) -> Iterator[str]:
 
 def misprints(notebook: NotebookNode) -> Iterator[str]:
     for cell in notebook.cells:
+        if cell.id == LINE_BY_LINE:  # it tells what the document says
+            continue
         prose = QUOTED.sub("", cell.source if cell.cell_type == "markdown" else "")
         for sentence in re.split(r"(?<=[.?!])\s+", prose):
             for shown, value, _ in prose_numbers(sentence):

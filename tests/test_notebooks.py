@@ -74,6 +74,7 @@ def sample(root: Path) -> nbformat.NotebookNode:
             code(SLIDER, id="draw"),
             code("explore(draw, size=range(1, 3))", id="slider"),
             text(f"## Recap\n\n[Exercises](../exercises/{NAME})", id="recap"),
+            text("## The documents, line by line", id="line-by-line"),
         ]
     )
 
@@ -339,6 +340,18 @@ FAULTS = {
         "recap",
         source("## Recap"),
         f"does not link to its exercises, ../exercises/{NAME}",
+    ),
+    "no line by line": (
+        "line-by-line",
+        lambda c: c.update(id="something-else"),
+        "does not end with *The documents, line by line*",
+    ),
+    "code named": ("title", more("As in (A8)."), "the prose of cell 'title' names A8"),
+    "too long": ("recap", more("word " * 2_800), "open words"),
+    "folded in the book alone": (
+        "sum",
+        lambda c: c.metadata.update(tags=["hide-input"]),
+        "normalised form",
     ),
     "editor's metadata": (
         "sum",

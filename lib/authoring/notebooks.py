@@ -16,9 +16,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import v4
 
-from lib.authoring.notebook_rules import Page, broken_rules
-from lib.authoring.repository import NOTEBOOK_FOLDERS, read_address
+from lib.authoring.notebook_page import Page
+from lib.authoring.notebook_rules import broken_rules
+from lib.authoring.repository import FOLDED, NOTEBOOK_FOLDERS, read_address
 from lib.explore import BOOK_FOLDER
+from lib.grading.solutions import tags
 
 KERNELSPEC = {
     "display_name": "Python 3 (ipykernel)",
@@ -28,8 +30,9 @@ KERNELSPEC = {
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = 120  # seconds
 RUN_FAILURES = (CellControlSignal, DeadKernelError)
-# Of a cell's metadata; the last two fold its source in JupyterLab and on Colab.
+# Of a cell's metadata; the last two fold its source in JupyterLab and on Colab, as these tags do in the book.
 KEPT = ("tags", "jupyter", "cellView")
+FOLDING = {"hide-input", "hide-cell"}
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
@@ -58,7 +61,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A copy of `notebook` without what differs between machines and editors, and without widgets.
 
-    Kept: sources, cell ids, tags, execution counts, and outputs but for their widget views.
+    Kept: sources, cell ids, tags, execution counts, and outputs but for their widget views. A cell that a tag folds
+    in the book is folded in JupyterLab and on Colab too.
     """
     plain = copy.deepcopy(notebook)
     plain.metadata = nbformat.from_dict(
@@ -69,6 +73,8 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata = nbformat.from_dict(
             {key: cell.metadata[key] for key in KEPT if key in cell.metadata}
         )
+        if tags(cell) & FOLDING:
+            cell.metadata.update(FOLDED)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
     return plain
