@@ -18,9 +18,12 @@ from strategies import BATCH, batched_masks_with_rules, masks_with_rules
 from torch import nn
 from torch.nn.attention.bias import causal_lower_right
 
+from lib.adaptive import gated_attention
 from lib.conventions import (
     WINDOWS,
     from_additive,
+    from_attention_mask,
+    from_key_padding_mask,
     from_mha,
     from_sdpa,
     to_additive,
@@ -30,22 +33,18 @@ from lib.conventions import (
     window_from,
     window_size,
 )
-from lib.conventions.dialects import (
+from lib.conventions.dialects import CITED, TORCH, conventions, measured, table
+from lib.conventions.records import (
     ALL_KEYS,
     BLOCKED,
     BOTTOM_RIGHT,
-    CITED,
     MAY_ATTEND,
     NOT_A_NUMBER,
     TOP_LEFT,
-    TORCH,
     ZEROS,
     Convention,
-    conventions,
-    measured,
-    table,
 )
-from lib.masks import causal, document, explicit, full, local, padding, window
+from lib.masks import Mask, causal, document, explicit, full, local, padding, window
 from lib.torch_attention import attention
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -340,6 +339,7 @@ def test_what_a_window_of_4_reads_in_each_library():
         **{"transformers": 4, "xformers": 4, "NATTEN": 4, "attn-gym": 5},
         **{"local-attention": 5, "flash-attention": 5, "TransformerEngine": 5},
         **{"ONNX": 5, "jax": 5},
+        **{"mlx-lm": 4, "keras": 4, "vLLM": 4, "llama.cpp": 4},
     }
 
 
@@ -570,6 +570,58 @@ def agrees_on_the_rest(library, attend):
     )
 
 
+@needs("mlx_lm", "it is not in the extra: pip install mlx-lm 'mlx[cpu]'")
+def test_mlx():
+    import mlx.core as mx
+    from mlx_lm.models.base import create_causal_mask
+
+    def attend(q, k, v, mask=None, causal=False):
+        mask = "causal" if causal else mx.array(mask)
+        q, k, v = map(mx.array, (q, k, v))
+        output = mx.fast.scaled_dot_product_attention(
+            q, k, v, scale=q.shape[-1] ** -0.5, mask=mask
+        )
+        return np.asarray(output)
+
+    agrees_on_the_rest("mlx-lm", attend)
+    agrees_on_windows(
+        "mlx-lm", lambda w: create_causal_mask(24, window_size=w), (1, 4, 7)
+    )
+
+
+@needs("keras", "it is not in the extra: pip install 'keras>=3.15'")
+def test_keras(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    import keras
+
+    x, memory, _ = (x.float() for x in qkv(3, 5, (1,)))
+
+    def weights(query, keys, window=None, **options):
+        layer = keras.layers.GroupQueryAttention(8, 2, 2, sliding_window=window)
+        options["return_attention_scores"] = True
+        return layer(query, keys, **options)[1][0, 0].numpy(force=True)
+
+    tokens = torch.ones(1, 24, 8)
+    agrees_on_windows(
+        "keras", lambda w: weights(tokens, tokens, w, use_causal_mask=True) > 0, (1, 4)
+    )
+    record = RECORDS["keras"]
+    place = {TOP_LEFT: top_left, BOTTOM_RIGHT: to_sdpa}[record.alignment]
+    found = weights(x, memory, use_causal_mask=True) > 0
+    np.testing.assert_array_equal(found, place(causal, 3, 5))
+    mask = torch.zeros(1, 3, 5, dtype=torch.bool)
+    mask[0, 0, 1] = True
+    found = weights(x, memory, attention_mask=mask)[0] > 0
+    assert (record.true_means == MAY_ATTEND) == bool(found[1])
+    # The weights that it returns are 0 in an empty row, and the output moves all the same.
+    layer = keras.layers.GroupQueryAttention(8, 2, 2)
+    changed = memory.clone()
+    changed[:, 4] += 1
+    before, after = (layer(x, y, attention_mask=mask)[0] for y in (memory, changed))
+    assert torch.equal(before[0], after[0])
+    assert (record.empty_row == ALL_KEYS) == (not torch.equal(before[1], after[1]))
+
+
 @needs("jax")
 def test_jax():
     import jax
@@ -644,7 +696,28 @@ REFUSED = {
     "a mask of numbers": (
         lambda: to_sdpa(np.ones((3, 3))),
         TypeError,
-        r"mask: expected booleans, got torch\.float64; if 1 means 'may attend'",
+        r"mask: expected booleans, got torch\.float64; if 1 stands for True, give mask == 1; .* from_attention_mask",
+    ),
+    "a mask of numbers for each head": (
+        lambda: from_mha(np.ones((2, 3, 3), dtype=int), heads=2),
+        TypeError,
+        r"attn_mask: expected booleans, got torch\.int64; if 1 stands for True, give attn_mask == 1$",
+    ),
+    "a mask of biases": (
+        lambda: to_sdpa(torch.tensor([[0.0, -0.5], [-1.0, 0.0]])),
+        TypeError,
+        r"got torch\.float32; its numbers say more than yes and no; .*gated_attention takes the gate exp\(bias",
+    ),
+    "a batch or heads": (
+        lambda: to_sdpa(np.ones((2, 3, 3), dtype=bool)),
+        ValueError,
+        r"first axis of an array of shape \(2, 3, 3\) may be the batch or the heads; .*explicit\(mask\) or "
+        r"mask\[:, None\] .* mask\[None\]",
+    ),
+    "a batch or heads to be added": (
+        lambda: to_additive(np.ones((2, 3, 3), dtype=bool), 3),
+        ValueError,
+        "may be the batch or the heads",
     ),
     "no mask": (
         lambda: to_mha(None),
@@ -659,7 +732,7 @@ REFUSED = {
     "another length": (
         lambda: to_sdpa(ONES, 3, 4),
         ValueError,
-        r"mask: expected shape \(\.\.\., 3, 4\), got \(3, 3\)",
+        r"mask: expected shape \(\.\.\., 3, 4\), got \(3, 3\); .* \(batch, keys\), from_attention_mask",
     ),
     "another square": (
         lambda: to_additive(ONES, 4),
@@ -672,14 +745,14 @@ REFUSED = {
         r"mask: expected shape \(\.\.\., n_q, n_k\), got \(3,\)",
     ),
     "a float mask from SDPA": (
-        lambda: from_sdpa(torch.zeros(3, 3)),
+        lambda: from_sdpa(torch.tensor([[0.0, -math.inf]])),
         TypeError,
-        "attn_mask: expected booleans, got torch.float32; .* adds a float mask .* use from_additive",
+        "attn_mask: expected booleans, got torch.float32; if it is added to the scores, from_additive",
     ),
     "a float mask from MHA": (
-        lambda: from_mha(torch.zeros(3, 3)),
+        lambda: from_mha(torch.tensor([[0.0, -1e9]])),
         TypeError,
-        "attn_mask: expected booleans, got torch.float32; .* use from_additive",
+        "attn_mask: expected booleans, got torch.float32; if it is added to the scores, from_additive",
     ),
     "a batch without heads": (
         lambda: to_mha(padding([1, 2]), 3),
@@ -689,7 +762,7 @@ REFUSED = {
     "is it a batch or are they heads": (
         lambda: to_mha(np.stack([ONES, ONES]), heads=2),
         ValueError,
-        r"mask: expected shape \(n_q, n_k\) or \(batch, 1 or 2 heads, n_q, n_k\), got \(2, 3, 3\)",
+        r"mask: the first axis of an array of shape \(2, 3, 3\) may be the batch or the heads",
     ),
     "other heads": (
         lambda: to_mha(ONES[None, None].repeat(3, 1), heads=2),
@@ -774,7 +847,7 @@ REFUSED = {
     "a boolean bias": (
         lambda: from_additive(ONES),
         TypeError,
-        "bias: expected floats, 0 where a query may attend; got torch.bool",
+        "bias: expected floats, 0 where a query may attend; got torch.bool; .* from_sdpa or from_mha",
     ),
     "a bias per key": (
         lambda: from_additive(torch.zeros(3)),
@@ -784,7 +857,7 @@ REFUSED = {
     "an array cannot be moved": (
         lambda: top_left(ONES, 3, 3),
         TypeError,
-        "mask: expected a Mask, whose queries can be moved, got ndarray",
+        r"mask: expected a Mask, whose queries can be moved, got ndarray; .* explicit\(array\)",
     ),
     "a table of the last rows cannot stand first": (
         lambda: top_left(explicit(ONES[:2]), 2, 3),
@@ -849,3 +922,152 @@ def test_what_does_not_fit_is_refused_with_a_message_that_helps(name):
     call, error, message = REFUSED[name]
     with pytest.raises(error, match=message):
         call()
+
+
+# What an error advises must be taken. Each case: the call that is refused, words of the advice, and the advice taken,
+# which must give the booleans that were meant.
+EYE, TRIANGLE = np.eye(3), np.tri(3, dtype=bool)
+HIDDEN = np.where(TRIANGLE, 0, -np.inf)
+ADVICE = {
+    "0 and 1": (
+        lambda: to_sdpa(TRIANGLE.astype(int)),
+        "mask == 1",
+        lambda: to_sdpa(TRIANGLE.astype(int) == 1),
+    ),
+    "0.0 and 1.0 in a tensor": (
+        lambda: from_sdpa(torch.tensor(TRIANGLE).float()),
+        "attn_mask == 1",
+        lambda: from_sdpa(torch.tensor(TRIANGLE).float() == 1),
+    ),
+    "1 blocks": (
+        lambda: from_mha(1 - TRIANGLE.astype(int)),
+        "attn_mask == 1",
+        lambda: from_mha((1 - TRIANGLE.astype(int)) == 1),
+    ),
+    "a number for each key": (
+        lambda: to_sdpa(np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1]])),
+        "from_attention_mask",
+        lambda: to_sdpa(
+            from_attention_mask([[1, 0, 0], [1, 1, 0], [1, 1, 1]]) & causal, 3
+        )[2, 0],
+    ),
+    "a boolean for each key": (
+        lambda: to_sdpa(np.array([[True, True, True]]), 3),
+        "from_attention_mask",
+        lambda: to_sdpa(causal & from_attention_mask([[True, True, True]]), 3)[0, 0],
+    ),
+    "ignore this key": (
+        lambda: to_sdpa(np.array([[False, False, False]]), 3),
+        "from_key_padding_mask",
+        lambda: to_sdpa(causal & from_key_padding_mask([[False, False, False]]), 3)[
+            0, 0
+        ],
+    ),
+    "to be added": (
+        lambda: to_sdpa(HIDDEN),
+        "from_additive",
+        lambda: to_sdpa(from_additive(HIDDEN)),
+    ),
+    "to be added in MHA": (
+        lambda: from_mha(HIDDEN),
+        "from_additive",
+        lambda: from_additive(HIDDEN),
+    ),
+    "booleans to be added": (
+        lambda: from_additive(TRIANGLE),
+        "from_sdpa",
+        lambda: from_sdpa(TRIANGLE),
+    ),
+    "booleans of MHA to be added": (
+        lambda: from_additive(~TRIANGLE),
+        "from_mha",
+        lambda: from_mha(~TRIANGLE),
+    ),
+    "tokens to be added": (
+        lambda: from_additive(np.array([[1, 1, 1]])),
+        "from_attention_mask",
+        lambda: to_sdpa(causal & from_attention_mask(np.array([[1, 1, 1]])), 3)[0, 0],
+    ),
+    "a rule": (
+        lambda: to_sdpa(lambda i, j: j <= i, 3),
+        "Mask(lambda i, j: j <= i)",
+        lambda: to_sdpa(Mask(lambda i, j: j <= i), 3),
+    ),
+    "no mask": (
+        lambda: to_sdpa(None, 3),
+        "lib.masks.full",
+        lambda: to_sdpa(full & causal, 3),
+    ),
+    "how many queries": (
+        lambda: to_sdpa(causal),
+        "the number of queries",
+        lambda: to_sdpa(causal, 3),
+    ),
+    "batch": (
+        lambda: to_sdpa(TRIANGLE[None]),
+        "explicit(mask)",
+        lambda: to_sdpa(explicit(TRIANGLE[None]), 3)[0, 0],
+    ),
+    "batch, by an axis": (
+        lambda: to_sdpa(TRIANGLE[None]),
+        "mask[:, None]",
+        lambda: to_sdpa(TRIANGLE[None][:, None])[0, 0],
+    ),
+    "heads": (
+        lambda: to_sdpa(TRIANGLE[None]),
+        "mask[None]",
+        lambda: to_sdpa(TRIANGLE[None][None])[0, 0],
+    ),
+    "heads for MHA": (
+        lambda: to_mha(explicit(TRIANGLE[None]), 3),
+        "the number of heads",
+        lambda: ~to_mha(explicit(TRIANGLE[None]), 3, heads=1)[0],
+    ),
+    "a square array, moved": (
+        lambda: top_left(TRIANGLE, 3, 3),
+        "explicit(array)",
+        lambda: top_left(explicit(TRIANGLE), 3, 3),
+    ),
+    "too low a number": (
+        lambda: to_additive(causal, 3, dtype=torch.float16, blocked=-1e9),
+        "torch.finfo(torch.float16).min",
+        lambda: from_additive(
+            to_additive(
+                causal, 3, dtype=torch.float16, blocked=torch.finfo(torch.float16).min
+            )
+        ),
+    ),
+    "too high a number": (
+        lambda: to_additive(causal, 3, blocked=-10),
+        "use −inf",
+        lambda: from_additive(to_additive(causal, 3, blocked=-math.inf)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_the_advice_of_an_error_can_be_taken(name):
+    refused, words, taken = ADVICE[name]
+    with pytest.raises((TypeError, ValueError)) as caught:
+        refused()
+    assert words in str(caught.value)
+    np.testing.assert_array_equal(taken(), TRIANGLE)
+
+
+def test_the_advice_for_biases_gives_the_attention_that_the_biases_give():
+    q, k, v = qkv(3, 3)
+    bias = torch.tensor([[0.0, -0.5, -9.0], [-1.0, 2.0, -math.inf], [0.0, 0.0, 0.0]])
+    with pytest.raises(
+        TypeError, match=r"takes the gate exp\(bias − its largest number\)"
+    ):
+        to_sdpa(bias)
+    bias = bias.double()
+    gate = torch.exp(bias - bias.max())
+    expected = torch.softmax(q @ k.T / 8**0.5 + bias, dim=-1) @ v
+    close(gated_attention(q, k, v, gate, None), expected)
+
+
+def test_a_row_that_a_finite_number_blocks_is_sent_where_it_is_taken():
+    """Not to `from_additive`, which would refuse it."""
+    with pytest.raises(TypeError, match="gated_attention"):
+        to_sdpa(torch.full((2, 3), -1e9))

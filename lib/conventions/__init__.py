@@ -1,7 +1,6 @@
 """To and from the dialects of other libraries (Chapter 3, "Who means what by True")."""
 
 from lib.conventions.conversions import (
-    WINDOWS,
     MaskLike,
     from_additive,
     from_mha,
@@ -10,16 +9,27 @@ from lib.conventions.conversions import (
     to_mha,
     to_sdpa,
     top_left,
-    window_from,
-    window_size,
 )
+from lib.conventions.packing import (
+    from_attention_mask,
+    from_cu_seqlens,
+    from_key_padding_mask,
+    from_position_ids,
+    from_segment_ids,
+)
+from lib.conventions.windows import WINDOWS, window_from, window_size
 
 __all__ = [
     "WINDOWS",
     "MaskLike",
     "from_additive",
+    "from_attention_mask",
+    "from_cu_seqlens",
+    "from_key_padding_mask",
     "from_mha",
+    "from_position_ids",
     "from_sdpa",
+    "from_segment_ids",
     "to_additive",
     "to_mha",
     "to_sdpa",

@@ -10,18 +10,15 @@ differs. What the libraries mean is recorded in `lib.conventions.dialects`.
 
 import math
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import torch
 
-from lib.conventions.dialects import CITED, Window
-from lib.masks import Mask, across_heads, causal, full, local, window
+from lib.conventions.checks import booleans, enough, not_a_mask, tensor
+from lib.masks import Mask, across_heads
 from lib.readings import arguments
 
 MaskLike = Mask | np.ndarray | torch.Tensor
-
-# --- masks as PyTorch takes them ---------------------------------------------------------------------
 
 
 def to_sdpa(
@@ -31,7 +28,8 @@ def to_sdpa(
 
     Shape (n_q, n_k), or (batch, 1, n_q, n_k) for a mask with a batch, so that it meets
     (batch, heads, n_q, n_k). The queries are the last n_q positions, unlike with `is_causal=True`: see
-    `top_left`. Raises TypeError for what is no mask, ValueError for lengths that are missing or do not fit.
+    `top_left`. Raises TypeError for what is no mask, ValueError for lengths that are missing or do not fit,
+    and for an array of three axes, whose first may be the batch or the heads.
     """
     if isinstance(mask, Mask):
         if n_q is None:
@@ -44,9 +42,13 @@ def to_sdpa(
         raise TypeError(
             f"mask: expected a Mask or booleans, got {type(mask).__name__}; {arguments.mask_advice(mask, advice)}"
         )
-    allowed = _booleans(
-        "mask", mask, "if 1 means 'may attend' in it, mask.astype(bool)"
-    )
+    allowed = booleans("mask", mask)
+    if allowed.ndim == 3:
+        raise ValueError(
+            f"mask: the first axis of an array of shape {tuple(allowed.shape)} may be the batch or the heads; "
+            f"give explicit(mask) or mask[:, None] for a mask for each row of the batch, mask[None] for one for "
+            f"each head"
+        )
     rows, columns = allowed.shape[-2:]
     if n_k is None:
         n_k = columns if n_q is None else n_q
@@ -54,7 +56,8 @@ def to_sdpa(
         n_q = rows
     if (rows, columns) != (n_q, n_k):
         raise ValueError(
-            f"mask: expected shape (..., {n_q}, {n_k}), got {tuple(allowed.shape)}"
+            f"mask: expected shape (..., {n_q}, {n_k}), got {tuple(allowed.shape)}; if it has one entry for each key, "
+            f"(batch, keys), from_attention_mask or from_key_padding_mask"
         )
     return allowed
 
@@ -64,11 +67,7 @@ def from_sdpa(attn_mask: np.ndarray | torch.Tensor) -> torch.Tensor:
 
     A float `attn_mask` is refused: SDPA adds it to the scores, and 0 and 1 would both let a key through.
     """
-    return _booleans(
-        "attn_mask",
-        attn_mask,
-        "scaled_dot_product_attention adds a float mask to the scores: use from_additive",
-    )
+    return booleans("attn_mask", attn_mask)
 
 
 def to_mha(
@@ -108,11 +107,7 @@ def from_mha(
 
     Shape (n_q, n_k), or (batch, heads, n_q, n_k) of one with (batch · heads, n_q, n_k): then give `heads`.
     """
-    blocked = _booleans(
-        "attn_mask",
-        attn_mask,
-        "MultiheadAttention adds a float mask to the scores: use from_additive",
-    )
+    blocked = booleans("attn_mask", attn_mask)
     if blocked.ndim == 2:
         return ~blocked
     if blocked.ndim != 3 or heads is None:
@@ -162,29 +157,19 @@ def from_additive(bias: np.ndarray | torch.Tensor) -> torch.Tensor:
     Refused is what no boolean mask can say: biases other than 0 and one number that blocks, and rows that a
     finite number blocks as a whole, since softmax lets such a row read every key.
     """
-    bias = _tensor("bias", bias)
+    bias = tensor("bias", bias)
     if not bias.is_floating_point():
         raise TypeError(
-            f"bias: expected floats, 0 where a query may attend; got {bias.dtype}"
+            f"bias: expected floats, 0 where a query may attend; got {bias.dtype}; a mask of booleans is read by "
+            f"from_sdpa or from_mha, one of 0 and 1 for each key by from_attention_mask"
         )
     if bias.ndim < 2:
         raise ValueError(
             f"bias: expected shape (..., n_q, n_k), got {tuple(bias.shape)}"
         )
-    values = bias.unique().tolist()
-    others = [value for value in values if value != 0]
-    if len(others) > 1 or not all(x <= -_enough(bias.dtype) for x in others):
-        raise ValueError(
-            f"bias: expected 0 and one number that blocks, of at most −{math.ceil(_enough(bias.dtype))} in "
-            f"{bias.dtype}; got {', '.join(f'{value:.4g}' for value in values[:4])}{' …' if len(values) > 4 else ''}"
-        )
-    allowed = bias == 0
-    if others and others[0] != -math.inf and not allowed.any(dim=-1).all():
-        raise ValueError(
-            f"bias: a row holds nothing but {others[0]:.4g}, and with it reads every key instead of none; "
-            f"expected −inf, or an allowed key in each row"
-        )
-    return allowed
+    if problem := not_a_mask("bias", bias):
+        raise ValueError(problem)
+    return bias == 0
 
 
 def top_left(mask: Mask, n_q: int, n_k: int) -> torch.Tensor:
@@ -195,94 +180,12 @@ def top_left(mask: Mask, n_q: int, n_k: int) -> torch.Tensor:
     """
     if not isinstance(mask, Mask):
         raise TypeError(
-            f"mask: expected a Mask, whose queries can be moved, got {type(mask).__name__}"
+            f"mask: expected a Mask, whose queries can be moved, got {type(mask).__name__}; for a square array "
+            f"that is explicit(array)"
         )
     n_q, n_k = arguments.lengths(n_q, n_k)
     i, j = torch.arange(n_q)[:, None], torch.arange(n_k)[None, :]
     return across_heads(mask.allowed(i, j), 4)
-
-
-# --- windows as other libraries count them -----------------------------------------------------------
-
-WINDOWS = {c.library: c.window for c in CITED if c.window is not None}
-
-
-def window_size(keys: int, library: str) -> int | tuple[int, int]:
-    """What to give `library` for a causal window of `keys` keys, the query's own included.
-
-    ``causal & window(4)`` is `sliding_window=4` in transformers, `window_size=3` in attn-gym and
-    `window_size=(3, 0)` in flash-attention. Raises ValueError for a library without a record, and for fewer keys than
-    it can express.
-    """
-    convention = _window(library)
-    at_least = convention.keys(convention.smallest)
-    value = arguments.integer("keys", keys, at_least) - convention.beyond
-    return (value, 0) if convention.pair else value
-
-
-def window_from(value: int | tuple[int, int], library: str) -> Mask:
-    """The mask that a window of `library` stands for: a single number as a causal one, a pair as it is.
-
-    The inverse of `window_size`: ``causal & window(w)``, or ``local(left, right)``, which allows the same pairs
-    where right is 0. A number for jax means as many on both sides. Raises ValueError and TypeError for values
-    that the library does not take.
-    """
-    convention = _window(library)
-    if not convention.pair:
-        value = arguments.integer(convention.parameter, value, convention.smallest)
-        return causal & window(convention.keys(value))
-    if library == "jax" and not isinstance(value, tuple):
-        value = (value, value)
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise TypeError(
-            f"{convention.parameter}: expected a pair (left, right), got {value!r}"
-        )
-    lowest = (
-        convention.smallest if convention.unlimited is None else convention.unlimited
-    )
-    left, right = (
-        arguments.integer(convention.parameter, x, at_least=lowest) for x in value
-    )
-    if left >= 0 and right >= 0:
-        return local(left, right)
-    if left >= 0:
-        return Mask(lambda i, j: i - j <= left)
-    if right > 0:
-        return Mask(lambda i, j: j - i <= right)
-    return causal if right == 0 else full
-
-
-def _window(library: str) -> Window:
-    if library not in WINDOWS:
-        raise ValueError(
-            f"library: expected one of {', '.join(WINDOWS)}; got {library!r}"
-        )
-    return WINDOWS[library]
-
-
-# --- checks ------------------------------------------------------------------------------------------
-
-
-def _tensor(name: str, array: Any) -> torch.Tensor:
-    if isinstance(array, torch.Tensor):
-        return array
-    array = np.asarray(array)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{name}: expected an array of booleans or numbers, got {array.dtype}"
-        )
-    return torch.tensor(array)
-
-
-def _booleans(name: str, array: Any, advice: str) -> torch.Tensor:
-    tensor = _tensor(name, array)
-    if tensor.dtype != torch.bool:
-        raise TypeError(f"{name}: expected booleans, got {tensor.dtype}; {advice}")
-    if tensor.ndim < 2:
-        raise ValueError(
-            f"{name}: expected shape (..., n_q, n_k), got {tuple(tensor.shape)}"
-        )
-    return tensor
 
 
 def _check_finite(blocked: float, dtype: torch.dtype) -> None:
@@ -296,14 +199,8 @@ def _check_finite(blocked: float, dtype: torch.dtype) -> None:
             f"blocked: expected a number that {dtype} can hold, so at least {lowest:.6g}; got {blocked:.6g}; "
             f"use −inf, or torch.finfo({dtype}).min"
         )
-    if blocked > -_enough(dtype):
+    if blocked > -enough(dtype):
         raise ValueError(
-            f"blocked: expected at most −{math.ceil(_enough(dtype))}, since exp of more is not 0 in {dtype}; "
+            f"blocked: expected at most −{math.ceil(enough(dtype))}, since exp of more is not 0 in {dtype}; "
             f"got {blocked:.6g}; use −inf"
         )
-
-
-def _enough(dtype: torch.dtype) -> float:
-    """The C from which on exp(−C) rounds to 0: less than half of the smallest positive number."""
-    info = torch.finfo(dtype)
-    return -math.log(info.tiny) - math.log(info.eps) + math.log(2)

@@ -7,7 +7,7 @@ installed, the tests derive its record again. `lib.conventions` converts by thes
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -16,59 +16,21 @@ from torch.nn.attention.bias import causal_lower_right, causal_upper_left
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from lib import markdown
-
-MAY_ATTEND, BLOCKED = "may attend", "blocked"
-TOP_LEFT, BOTTOM_RIGHT = "top-left", "bottom-right"
-ZEROS, NOT_A_NUMBER, ALL_KEYS = "zeros", "NaN", "reads all keys"
-NOT_STATED, NONE = "not stated", "–"
-HEADS_FIRST = "batch, heads, tokens, features"
-TOKENS_FIRST = "batch, tokens, heads, features"
-
-# Attention with a library's own mask: (n_q, d) queries, (n_k, d) keys and values, the mask as it is passed.
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-# Attention with a library's own causal switch.
-Causal = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Window:
-    """How a library counts a causal window.
-
-    `parameter` is what it is called. A query reads `beyond` keys more than the number says, its own included. A
-    `pair` is (left, right): how many keys before the query and how many after it. `unlimited` is the value of a
-    side that has no limit, or None where the library has no such value; `smallest` is the least other value.
-    """
-
-    parameter: str
-    pair: bool = False
-    beyond: int = 0
-    unlimited: int | None = None
-    smallest: int = 1
-
-    def keys(self, value: int) -> int:
-        """How many keys, its own included, a late query reads in a causal window of `value`."""
-        return value + self.beyond
-
-
-@dataclass(frozen=True)
-class Convention:
-    """What one way to call attention expects, and does; None stands for what `measured` has to find out."""
-
-    library: str
-    call: str
-    source: str
-    layout: str
-    true_means: str | None = None
-    alignment: str | None = None
-    empty_row: str | None = None
-    window: Window | None = None
-    attend: Attend | None = None
-    causal: Causal | None = None
-
-    @property
-    def established(self) -> str:
-        """Whether its entries come from running it here, or from what its source says."""
-        return "run" if self.attend or self.causal else "cited"
+from lib.conventions.cited import CITED
+from lib.conventions.records import (
+    ALL_KEYS,
+    BLOCKED,
+    BOTTOM_RIGHT,
+    HEADS_FIRST,
+    MAY_ATTEND,
+    NONE,
+    NOT_A_NUMBER,
+    TOP_LEFT,
+    ZEROS,
+    Attend,
+    Causal,
+    Convention,
+)
 
 
 def measured(convention: Convention) -> Convention:
@@ -249,107 +211,5 @@ TORCH = (
         "batch, tokens, features with batch_first=True",
         alignment=NONE,
         attend=_encoder_layer(train=False),
-    ),
-)
-
-# --- other libraries, cited --------------------------------------------------------------------------
-
-CITED = (
-    Convention(
-        "transformers",
-        "masking_utils.sdpa_mask, sliding_window_causal_mask_function",
-        "https://github.com/huggingface/transformers/blob/main/src/transformers/masking_utils.py",
-        HEADS_FIRST,
-        true_means=MAY_ATTEND,
-        alignment="as q_offset says",
-        empty_row="as in the back end",
-        window=Window("sliding_window"),
-    ),
-    Convention(
-        "attn-gym",
-        "masks.generate_sliding_window",
-        "https://github.com/meta-pytorch/attention-gym/blob/main/attn_gym/masks/sliding_window.py",
-        HEADS_FIRST,
-        true_means=MAY_ATTEND,
-        alignment=TOP_LEFT,
-        empty_row="as in FlexAttention",
-        window=Window("window_size", beyond=1, smallest=0),
-    ),
-    Convention(
-        "local-attention",
-        "LocalAttention(causal=True, exact_windowsize=True)",
-        "https://github.com/lucidrains/local-attention/blob/master/local_attention/local_attention.py",
-        HEADS_FIRST,
-        true_means=MAY_ATTEND,
-        alignment="n_q = n_k only",
-        empty_row=NOT_STATED,
-        window=Window("window_size", beyond=1),
-    ),
-    Convention(
-        "xformers",
-        "LowerTriangularFromBottomRightMask().make_local_attention",
-        "https://github.com/facebookresearch/xformers/blob/main/xformers/ops/fmha/attn_bias.py",
-        TOKENS_FIRST,
-        true_means=NONE,
-        alignment=BOTTOM_RIGHT,
-        empty_row=NOT_STATED,
-        window=Window("window_size"),
-    ),
-    Convention(
-        "NATTEN",
-        "na1d(is_causal=True)",
-        "https://github.com/SHI-Labs/NATTEN/blob/main/src/natten/backends/flex.py",
-        TOKENS_FIRST,
-        true_means=NONE,
-        alignment="n_q = n_k only",
-        empty_row=NONE,
-        window=Window("kernel_size"),
-    ),
-    Convention(
-        "flash-attention",
-        "flash_attn_func(causal=True), from version 2.1 on",
-        "https://github.com/Dao-AILab/flash-attention/blob/main/README.md",
-        TOKENS_FIRST,
-        true_means=NONE,
-        alignment=BOTTOM_RIGHT,
-        empty_row=ZEROS,
-        window=Window("window_size", pair=True, beyond=1, unlimited=-1, smallest=0),
-    ),
-    Convention(
-        "TransformerEngine",
-        "DotProductAttention(attn_mask_type='causal')",
-        "https://github.com/NVIDIA/TransformerEngine/blob/main/transformer_engine/pytorch/"
-        "attention/dot_product_attention/dot_product_attention.py",
-        "tokens, batch, heads, features by default",
-        true_means=BLOCKED,
-        alignment=TOP_LEFT,
-        empty_row=NOT_STATED,
-        window=Window("window_size", pair=True, beyond=1, unlimited=-1, smallest=0),
-    ),
-    Convention(
-        "ONNX",
-        "Attention, operator set 25, without past keys",
-        "https://onnx.ai/onnx/operators/onnx__Attention.html",
-        HEADS_FIRST,
-        true_means=MAY_ATTEND,
-        alignment=TOP_LEFT,
-        empty_row=ZEROS,
-        window=Window(
-            "(left_window_size, right_window_size)",
-            pair=True,
-            beyond=1,
-            unlimited=-1,
-            smallest=0,
-        ),
-    ),
-    Convention(
-        "jax",
-        "jax.nn.dot_product_attention",
-        "https://docs.jax.dev/en/latest/_autosummary/jax.nn.dot_product_attention.html",
-        TOKENS_FIRST,
-        true_means=MAY_ATTEND,
-        alignment=TOP_LEFT,
-        empty_row=ALL_KEYS,
-        window=Window("local_window_size", pair=True, beyond=1, smallest=0),
     ),
 )
