@@ -33,8 +33,6 @@ def exercise(monkeypatch):
     module.np, module.softmax, module.S = np, softmax, SCORES
     module.weights_from = lambda scores: causal_weights(scores)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(checks, "_solved", {})
-    monkeypatch.setattr(checks, "_latest", {})
     return module
 
 
@@ -142,6 +140,17 @@ def test_a_name_that_later_inputs_contradict_is_a_guess(doubling):
     )
     finding = told(doubling, lambda x: x * x, ONE, THREE, name="double")
     assert (finding.misconception, finding.why) == ("square", "You squared it.")
+
+
+def test_a_mistake_that_is_made_on_some_inputs_only_has_its_name(doubling):
+    sometimes = told(
+        doubling,
+        lambda x: x**2 if len(x) == 1 else 2 * x,
+        ONE,
+        THREE,
+        name="double",
+    )
+    assert sometimes.misconception == "square"
 
 
 def test_a_cause_is_not_told_that_the_answers_type_disproves(exercise):
@@ -261,7 +270,8 @@ def test_whole_numbers_where_fractions_are_wanted_are_told(exercise):
     why = told(exercise, lambda scores: np.ones(scores.shape, dtype=int)).why
     assert "whole numbers" in why
     assert "`dtype=int`" in why
-    assert "whole" not in difference(np.array([1.0, 2.0]), np.array([1, 3]))
+    for wanted in ([1.0, 2.0], [np.nan, 2.0], [-np.inf, 2.0]):
+        assert "whole" not in difference(np.array(wanted), np.array([1, 3]))
 
 
 def test_single_precision_is_told_and_not_two_equal_numbers(exercise):

@@ -42,7 +42,7 @@ def difference(wanted: np.ndarray, found: np.ndarray) -> str:
         return _other_shape(wanted, found)
     if found.dtype == wanted.dtype == bool:
         return _other_booleans(wanted, found)
-    whole = dtype.kind in "iu" and (wanted != np.trunc(wanted)).any()
+    whole = dtype.kind in "iu" and not agree(np.trunc(wanted), wanted)
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     if (np.isnan(found) & ~np.isnan(wanted)).any():
         return _not_numbers(np.isnan(found) & ~np.isnan(wanted))
@@ -95,8 +95,8 @@ def _not_numbers(nan: np.ndarray) -> str:
         rows = np.flatnonzero(nan.any(axis=1))
         if len(rows) == 1 and nan[rows[0]].all():
             return (
-                f"{told}, in row {rows[0]} only and all along it: a sum of nothing was divided by 0. Where rows are "
-                "queries, this query has no key left to read: its own key is blocked too."
+                f"{told}, in row {rows[0]} only and all along it. Was its sum 0? Where rows are queries, this query "
+                "then reads no key at all: its own key is blocked too. Or did exp of a large score overflow?"
             )
         told += f", in {len(rows)} of {len(nan)} rows, row {rows[0]} first"
     elif nan.ndim:

@@ -134,8 +134,8 @@ class Student:
         """The known mistake that gives this result; with `by_type` it must be of the same type as well.
 
         It must also explain the answers that came before, which were right: `-1e30` for −∞ may agree once with a
-        score of 0, and is another mistake. Of several, it is the first that explains all that this check asks.
-        If none does, the first that explains the answers so far is a guess.
+        score of 0, and is another mistake. Of several, it is the first that explains all that this check asks, or
+        all but right answers that came later. One that fits until now, and no other wrong answer, is a guess.
         """
         mistakes = mistakes_of(self._exercise, name)
         if not by_type:
@@ -146,10 +146,14 @@ class Student:
         if not found or self._check is None:
             return Name(found[0], certain=True) if found else None
         others = list(self._answers_to(name, asked_by(self._check, self, name)))
-        before = takewhile(
-            lambda other: not _same(other.arguments, answer.arguments), others
+        before = list(
+            takewhile(
+                lambda other: not _same(other.arguments, answer.arguments), others
+            )
         )
-        for shown, certain in ((others, True), (list(before), False)):
+        wrong = [other for other in others if not agree(other.found, other.wanted)]
+        passes = ((others, True), (before + wrong, True), (before, False))
+        for shown, certain in passes:
             for known in found:
                 if all(naming.explains(known, other) for other in shown):
                     return Name(known, certain)
