@@ -224,6 +224,13 @@ def test_nan_alone_is_the_sign_of_no_mistake(strict):
     assert other.misconception == ""
 
 
+def test_a_mistake_that_fails_on_an_input_explains_nothing(exercise):
+    exercise.raises = mistake("weights_from", "row 7", "It reads row 7.")(
+        lambda scores: scores[7]
+    )
+    assert told(exercise, lambda scores: 2 * causal_weights(scores)).misconception == ""
+
+
 def test_nan_where_it_is_wanted_is_no_spelling(exercise):
     exercise.undefined = lambda x: np.array([np.nan, 1.0, 2.0])
     exercise.zero = mistake("undefined", "zero", "0 for NaN.")(
@@ -380,6 +387,9 @@ def personal(exercise):
     exercise.own = lambda student_id: 1.2345
     exercise.near = mistake("mine", "halved", "You halved it.")(lambda id: 1.2345 / 2)
     exercise.nearer = mistake("mine", "less", "It is less.")(lambda id: 0.615)
+    exercise.other = mistake("mine", "vector", "A vector.")(
+        lambda id: np.dot([1], [1, 2])
+    )
     return exercise
 
 

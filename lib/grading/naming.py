@@ -62,13 +62,14 @@ def explains(known: Mistake, answer: Answer) -> bool:
 
 
 def _results(known: Mistake, arguments: tuple) -> Iterator[np.ndarray]:
-    """What the spellings of a mistake give; one that is made for other shapes gives nothing."""
+    """What the spellings of a mistake give; one that is made for other arguments, and raises, gives nothing."""
     for function in (known.function, *known.spellings):
         try:
             with np.errstate(all="ignore"):
-                yield np.asarray(function(*arguments))
-        except (ValueError, IndexError, ArithmeticError):
+                mistaken = np.asarray(function(*arguments))
+        except Exception:
             continue
+        yield mistaken
 
 
 def _same_mistake(mistaken: np.ndarray, answer: Answer) -> bool:

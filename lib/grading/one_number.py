@@ -1,6 +1,7 @@
 """A number of the learner's own: which known formula it comes from, or how else it differs from the right one."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 
@@ -14,9 +15,13 @@ ANOTHER_NUMBER = "It is another number. Write it as a formula of your own number
 def known_number(
     found: float, mistakes: Iterable[Mistake], student_id: str, within: float
 ) -> Mistake | None:
-    """The mistake whose formula gives `found`: to the last digit if there is one, otherwise up to `within`."""
-    apart = [(abs(found - known.function(student_id)), known) for known in mistakes]
-    near = [(gap, known) for gap, known in apart if gap <= within]
+    """The mistake whose formula gives `found` up to `within`; of several, the one that comes nearest."""
+    near = []
+    for known in mistakes:
+        with suppress(ValueError):  # a formula for other numbers
+            gap = abs(found - known.function(student_id))
+            if gap <= within:
+                near.append((gap, known))
     return min(near, key=lambda pair: pair[0])[1] if near else None
 
 
