@@ -59,7 +59,7 @@ def loud_queries(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def masks_of_any_shape(seed: int) -> Iterator[np.ndarray]:
-    """Booleans with one, two, three and four axes, one of them without any place, and one that is a single value."""
+    """Booleans with one, two, three and four axes."""
     rng = np.random.default_rng(seed)
-    for shape in [(4,), (3, 5), (2, 3, 4), (2, 1, 3, 3), (0, 3), ()]:
-        yield np.asarray(rng.random(shape) < 0.5)
+    for shape in [(4,), (3, 5), (2, 3, 4), (2, 1, 3, 3)]:
+        yield rng.random(shape) < 0.5
