@@ -67,7 +67,7 @@ class Result:
 
     `status` is a key of HEADLINES. `points` are those of the question, 0 for a hidden check. `section` is the title
     and the address of the section to read again. `progress` has the points so far and in all, counted over what
-    `title` names.
+    `title` names. `remark` tells what the answer did besides, such as printing.
     """
 
     question: str
@@ -78,6 +78,7 @@ class Result:
     finding: Finding | None = None
     hints: tuple[str, ...] = ()
     section: tuple[str, str] | None = None
+    remark: str = ""
 
     @property
     def earned(self) -> int:
@@ -103,7 +104,8 @@ class Result:
         return "█" * filled + "░" * (BAR_LENGTH - filled)
 
     def _rows(self) -> list[tuple[str, str]]:
-        return self.finding.rows() if self.finding else []
+        rows = self.finding.rows() if self.finding else []
+        return [*rows, ("Remark", self.remark)] if self.remark else rows
 
     def __repr__(self) -> str:
         rows = self._rows()
