@@ -9,6 +9,8 @@ import numpy as np
 SENTENCE = ("the", "bank", "of", "the", "river", "was", "very", "muddy")
 
 FEATURES = ("thing", "water", "describes", "glue")
+# What the two numbers of a query, a key and a value are about.
+COORDINATES = ("thing", "water")
 
 # One row per token of SENTENCE, one column per name in FEATURES. Both "the" have the same row.
 X = np.array(

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lib import figures
-from lib.examples import SENTENCE, W_K, W_Q, W_V, X
+from lib.examples import COORDINATES, SENTENCE, W_K, W_Q, W_V, X
 from lib.masks import causal, padding, sink, window
 from lib.numpy_attention import attention_weights
 
@@ -29,7 +29,9 @@ ROW = (WEIGHTS[RIVER], ALLOWED[RIVER], WEIGHTS[RIVER] @ V)
 CALLS = {
     "attention_arcs": lambda: figures.attention_arcs(SENTENCE, WEIGHTS[RIVER], RIVER),
     "attention_flow": lambda: figures.attention_flow(),
-    "attention_state": lambda: figures.attention_state(SENTENCE, V, *ROW, "a title"),
+    "attention_state": lambda: figures.attention_state(
+        SENTENCE, V, *ROW, COORDINATES, "a title"
+    ),
     "influence": lambda: figures.influence(
         [
             figures.Panel("as it should be", ALLOWED, ALLOWED, weights=WEIGHTS),
@@ -47,7 +49,7 @@ CALLS = {
     "matrix": lambda: figures.matrix(
         WEIGHTS, rows=SENTENCE, columns=SENTENCE, allowed=ALLOWED, title="a title"
     ),
-    "plane": lambda: figures.plane(SENTENCE, V, *ROW),
+    "plane": lambda: figures.plane(SENTENCE, V, *ROW, COORDINATES),
     "share_bars": lambda: figures.share_bars(
         np.array([0.25, 0.75]), np.array([[0.1, 0.6], [0.9, 0.4]]), ("one", "two")
     ),
@@ -169,6 +171,7 @@ def test_the_plane_shows_the_hull_the_hidden_values_and_the_output():
     assert {tuple(c) for c in corners} <= {tuple(v) for v in V[ALLOWED[RIVER]]}
     names = " ".join(t.get_text() for t in axes.texts).split()
     assert sorted(names) == sorted(set(SENTENCE))  # both "the" share one place
+    assert (axes.get_xlabel(), axes.get_ylabel()) == COORDINATES
 
 
 def test_share_bars_stack_weights_and_shares():

@@ -18,6 +18,7 @@ def attention_state(
     weights: np.ndarray,
     allowed: np.ndarray,
     output: np.ndarray,
+    coordinates: Sequence[str],
     title: str = "",
 ) -> Figure:
     """One query's attention in two panels: its weights over the sentence, and its output among the values."""
@@ -25,7 +26,7 @@ def attention_state(
     above, below = figure.subplots(2, 1, height_ratios=(1, 1.7))
     above.set_title(title, fontsize=11, color=INK)
     weight_bars(above, tokens, weights, allowed)
-    value_plane(below, values, tokens, weights, allowed, output)
+    value_plane(below, values, tokens, weights, allowed, output, coordinates)
     return figure
 
 
@@ -35,10 +36,12 @@ def plane(
     weights: np.ndarray,
     allowed: np.ndarray,
     output: np.ndarray,
+    coordinates: Sequence[str],
 ) -> Figure:
     """The value plane alone, as a picture of its own."""
     figure = blank(4.8, 3.8)
-    value_plane(figure.add_subplot(), values, tokens, weights, allowed, output)
+    axes = figure.add_subplot()
+    value_plane(axes, values, tokens, weights, allowed, output, coordinates)
     # Equal units on both axes and a constrained layout settle only after a first drawing.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -52,10 +55,12 @@ def value_plane(
     weights: np.ndarray,
     allowed: np.ndarray,
     output: np.ndarray,
+    coordinates: Sequence[str],
 ) -> None:
     """Values in the plane: dots as large as their weight, the hull of the visible ones, the output.
 
-    `values`: (n, 2); `weights`, `allowed`: (n,); `output`: (2,) (Chapter 1, "Every output lies between").
+    `values`: (n, 2); `weights`, `allowed`: (n,); `output`: (2,); `coordinates`: what the two numbers of a value are
+    called (Chapter 1, "Every output lies between").
     """
     visible = values[allowed]
     hull = visible[hull_order(visible)]
@@ -96,8 +101,8 @@ def value_plane(
     axes.margins(0.16)
     axes.locator_params(nbins=6)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xlabel("first coordinate of the value", color=INK)
-    axes.set_ylabel("second coordinate", color=INK)
+    axes.set_xlabel(coordinates[0], color=INK)
+    axes.set_ylabel(coordinates[1], color=INK)
     axes.spines[["top", "right"]].set_visible(False)
 
 
