@@ -257,7 +257,7 @@ class Full(Mask):
 
 @_mask
 class Causal(Mask):
-    """A query reads itself and what stands before it: j ≤ i (Chapter 1, "The output")."""
+    """A query reads itself and what stands before it: j ≤ i (Chapter 1, "The output, and what it is for")."""
 
     def rule(self, i, j):
         return j <= i

@@ -64,7 +64,7 @@ def attention(
     scale: float | None = None,
     **unknown: Never,
 ) -> np.ndarray:
-    """a_i = Σ_j α_ij v_j, of shape (..., n_q, d_v) (Chapter 1, "The output").
+    """a_i = Σ_j α_ij v_j, of shape (..., n_q, d_v) (Chapter 1, "The output, and what it is for").
 
     Arguments and errors as in `attention_weights`; TypeError for an option of other libraries, with what to do here.
     Values that no query may read must be finite all the same: 0 · NaN is NaN.

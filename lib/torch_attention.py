@@ -77,7 +77,7 @@ def attention(
     enable_gqa: bool = False,
     **unknown: Never,
 ) -> torch.Tensor:
-    """a_i = Σ_j α_ij v_j, of shape (..., n_q, d_v) (Chapter 1, "The output").
+    """a_i = Σ_j α_ij v_j, of shape (..., n_q, d_v) (Chapter 1, "The output, and what it is for").
 
     `backend`: "dense" builds the weights, as the page does; "sdpa" calls PyTorch's fused
     `scaled_dot_product_attention`, with the mask as an array; "tiled" skips what the mask forbids, on any

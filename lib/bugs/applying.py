@@ -20,7 +20,7 @@ from lib.numpy_attention import attention, softmax
     CAUSAL,
     tell_tale="In each row all weights above the diagonal are equal, and none of them is zero.",
     passes=nothing_hidden_is_read,
-    chapter='Chapter 2, "5 The multiplicative mask"',
+    chapter='Chapter 2, "4 Four forms that agree, and three that do not"',
     thread="https://github.com/georg-wolflein/good-features/pull/1",
 )
 def multiplicative_mask(q, k, v):
@@ -51,7 +51,7 @@ def zeroed_scores(q, k, v):
     LOUD,
     tell_tale="All is well until a score is as large as the constant. Test with loud inputs.",
     passes=nothing_hidden_is_read,
-    chapter='Chapter 2, "6 Four forms that agree, and three that do not"',
+    chapter='Chapter 2, "4 Four forms that agree, and three that do not"',
     thread="https://github.com/nntrainer/nntrainer/issues/4333",
 )
 def large_negative_number(q, k, v):
@@ -65,7 +65,7 @@ def large_negative_number(q, k, v):
     CAUSAL,
     tell_tale="Rows of weights sum to less than one. Give all tokens the same value: other values come back.",
     passes=equal_values_come_back,
-    chapter='Chapter 2, "6 Four forms that agree, and three that do not"',
+    chapter='Chapter 2, "4 Four forms that agree, and three that do not"',
     thread="https://github.com/huggingface/pytorch-image-models/pull/2236",
 )
 def masked_after_the_softmax(q, k, v):
@@ -80,7 +80,7 @@ def masked_after_the_softmax(q, k, v):
     LOUD,
     tell_tale="NaN, or zero divided by zero, as soon as one future score is very large.",
     passes=outputs_are_finite,
-    chapter='Chapter 2, "6 Four forms that agree, and three that do not"',
+    chapter='Chapter 2, "4 Four forms that agree, and three that do not"',
     thread="https://github.com/abisee/pointer-generator/issues/88",
 )
 def renormalised_after_the_softmax(q, k, v):
@@ -96,7 +96,7 @@ def renormalised_after_the_softmax(q, k, v):
     CAUSAL,
     tell_tale="Columns of weights sum to one, rows do not. Give all tokens the same value: other values come back.",
     passes=equal_values_come_back,
-    chapter='Chapter 1, "2 From scores to weights"',
+    chapter='Chapter 1, "3 From scores to weights"',
     thread="https://github.com/labmlai/annotated_deep_learning_paper_implementations/issues/146",
 )
 def softmax_over_the_queries(q, k, v):

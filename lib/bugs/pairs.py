@@ -18,7 +18,7 @@ from lib.numpy_attention import attention, softmax
     tell_tale="Past outputs move with the future, and only with it. The loss is far too good, and what the model "
     "writes is far too bad.",
     passes=nothing_hidden_is_read,
-    chapter='Chapter 2, "8 A formula and its code"',
+    chapter='Chapter 2, "6 What does True mean, and where does a query stand?"',
     thread="https://github.com/rasbt/LLMs-from-scratch/pull/1062",
 )
 def inverted_mask(q, k, v):
@@ -92,7 +92,7 @@ def mask_thrown_away(q, k, v):
     CAUSAL,
     tell_tale="Leaks come in blocks beside the diagonal, and the last token of each block has none.",
     passes=nothing_hidden_is_read,
-    chapter='Chapter 2, "9 A family of masks"',
+    chapter='Chapter 2, "7 The layer"',
     thread="https://github.com/karpathy/nanochat/issues/844",
 )
 def block_mask_for_causal(q, k, v):

@@ -15,7 +15,7 @@ STEPS = ("scores", "mask", "weights")
 
 @dataclass(frozen=True)
 class Steps:
-    """How scores become weights under a mask, for pictures of one step each (Chapter 2, "The mask").
+    """How scores become weights under a mask, for pictures of one step each (Chapter 2, "Minus infinity").
 
     `scores`, `weights`: numbers (n_q, n_k), and `allowed`: booleans of the same shape; `tokens`: a word for
     each key, of which the queries are the last n_q. `d_k`: the number of features of a key, if the scores are

@@ -93,7 +93,7 @@ def weight_bars(
 def share_bars(weights: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> Figure:
     """Weights beside shares: how much each value is weighed, and how much of each coordinate it makes up.
 
-    `weights`: (n,), `shares`: (n, d_v), each column summing to 1 (Chapter 1, "Weights are not shares").
+    `weights`: (n,), `shares`: (n, d_v), each column summing to 1 (Chapter 1, "What a weight does not tell you").
     """
     figure = blank(5.8, 2.9)
     axes = figure.add_subplot()
