@@ -213,7 +213,7 @@ def _name(address: str) -> str:
 
 
 def _chapter(place: str, root: Path) -> str:
-    """The link to a place such as 'Chapter 2, "4 Four forms that agree, and three that do not"'; empty before the chapter exists."""
+    """The link to a place such as 'Chapter 2, "7 The layer"'; empty before the chapter exists."""
     number, heading = re.fullmatch(r'Chapter (\d+)(?:, "(.+)")?', place).groups()
     found = sorted((root / "notebooks").glob(f"{int(number):02}_*.ipynb"))
     if not found:
