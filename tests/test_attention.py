@@ -753,6 +753,8 @@ def test_an_array_of_three_dimensions_says_which_axes_it_is_for(
     q, k, v = qkv(4, leading=(rows, heads))
     said = message(ValueError, attention, q, k, v, np.ones(array, dtype=bool))
     assert all(word in said for word in ["mask", f"({rows}, {heads}, 4, 4)", *words])
+    assert ("for each head has" in said) == (array[0] == heads)
+    assert ("of the batch has" in said) == (array[0] == rows)
 
 
 @every_method
