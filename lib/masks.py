@@ -452,7 +452,7 @@ def _check_documents(ids: np.ndarray) -> None:
     if (ids < 0).any():
         raise ValueError(
             f"document: expected ids of at least 0, got {ids.min()}; where a negative id marks padding, use "
-            f"lib.conventions.from_segment_ids(ids)"
+            f"lib.conventions.from_segment_ids(ids, padding={ids.min()})"
         )
     for row in np.atleast_2d(ids):
         counts = (row[1:] == row[:-1] + 1) | (row[1:] == 0)

@@ -692,7 +692,7 @@ WRONG_KINDS = {
     "q of complex numbers": ((X.astype(complex), X, X), ["q:", "floats", "complex128"]),
     "mask of ints": (
         (X, X, X, np.ones((4, 4), dtype=int)),
-        ["mask", "int64", "; if 1 means", "mask == 1", "from_attention_mask(mask)"],
+        ["mask", "int64; if 1 means", "mask == 1", "from_attention_mask(mask)"],
     ),
     "mask of floats": (
         (X, X, X, np.zeros((4, 4))),

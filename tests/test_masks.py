@@ -756,7 +756,7 @@ ARGUMENTS = {
     "document, padding": (
         lambda: document([[0, 0, 1], [0, -1, -1]]),
         ValueError,
-        ["document", "at least 0, got -1", "lib.conventions.from_segment_ids(ids)"],
+        ["document", "at least 0, got -1", "from_segment_ids(ids, padding=-1)"],
     ),
     "document, positions": (
         lambda: document([0, 1, 2, 0, 1]),
