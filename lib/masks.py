@@ -445,19 +445,20 @@ class document(Mask):
 def _check_documents(ids: np.ndarray) -> None:
     """Refuse what is a dialect of its own: negative ids, which mark padding, and positions that restart.
 
-    Positions count 0, 1, 2, … and begin again at 0 with each document. Read as documents, they would be of one token
-    each, taken up again in the same order. Who means that, can number the documents from 1: only equality counts. Up
-    to 1 they may be two documents that take turns, and without a restart the documents of one token each: both pass.
+    Positions count up by one and begin again at 0 with each document. Read as documents, they would be of one token
+    each, and some taken up again in the same order. Who means that, can number the documents from 1: only equality
+    counts. Documents 0 and 1 may take turns, and documents of one token each have any numbers: both pass.
     """
     if (ids < 0).any():
         raise ValueError(
             f"document: expected ids of at least 0, got {ids.min()}; where a negative id marks padding, use "
-            f"lib.conventions.from_segment_ids(ids)"
+            f"lib.conventions.from_segment_ids(ids, padding={ids.min()})"
         )
     for row in np.atleast_2d(ids):
         counts = (row[1:] == row[:-1] + 1) | (row[1:] == 0)
         restarts = (row[1:] == 0) & (row[:-1] > 0)
-        if counts.all() and restarts.any() and row[0] == 0 and row.max() > 1:
+        comes_twice = len(np.unique(row)) < len(row)
+        if counts.all() and restarts.any() and comes_twice and row.max() > 1:
             raise ValueError(
                 f"document: expected the number of a document for each position, got positions that restart, such as "
                 f"{_listed(row[:8])}; use lib.conventions.from_position_ids(ids), or, for documents that do take "

@@ -683,7 +683,7 @@ WRONG_KINDS = {
     "q of complex numbers": ((X.astype(complex), X, X), ["q:", "floats", "complex128"]),
     "mask of ints": (
         (X, X, X, np.ones((4, 4), dtype=int)),
-        ["mask", "int64", "; if 1 means", "mask == 1", "from_attention_mask(mask)"],
+        ["mask", "int64; if 1 means", "mask == 1", "from_attention_mask(mask)"],
     ),
     "mask of floats": (
         (X, X, X, np.zeros((4, 4))),
@@ -744,6 +744,8 @@ def test_an_array_of_three_dimensions_says_which_axes_it_is_for(
     q, k, v = qkv(4, leading=(rows, heads))
     said = message(ValueError, attention, q, k, v, np.ones(array, dtype=bool))
     assert all(word in said for word in ["mask", f"({rows}, {heads}, 4, 4)", *words])
+    assert ("for each head has" in said) == (array[0] == heads)
+    assert ("of the batch has" in said) == (array[0] == rows)
 
 
 @every_method

@@ -751,7 +751,7 @@ ARGUMENTS = {
     "document, padding": (
         lambda: document([[0, 0, 1], [0, -1, -1]]),
         ValueError,
-        ["document", "at least 0, got -1", "lib.conventions.from_segment_ids(ids)"],
+        ["document", "at least 0, got -1", "from_segment_ids(ids, padding=-1)"],
     ),
     "document, positions": (
         lambda: document([0, 1, 2, 0, 1]),
@@ -762,6 +762,11 @@ ARGUMENTS = {
         lambda: document(torch.tensor([[0, 0, 0, 0], [0, 1, 2, 0]])),
         ValueError,
         ["document", "0, 1, 2, 0", "from_position_ids(ids)"],
+    ),
+    "document, positions from the middle of a text": (
+        lambda: document([5, 6, 7, 0, 1, 2, 0]),
+        ValueError,
+        ["document", "from_position_ids(ids)"],
     ),
     "document, positions with a document of one token": (
         lambda: document([0, 0, 1, 0, 1, 2]),
@@ -816,14 +821,14 @@ ARGUMENTS = {
     "ids",
     [
         *([0, 0, 1, 1, 2], [5, 5, 3, 3], [0, 0, 0, 1, 2], [7], []),
-        [0, 1, 2, 3, 4],  # documents of one token each
+        *([0, 1, 2, 3, 4], [1, 2, 0]),  # documents of one token each
         *([0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]),  # two that take turns
         *([1, 2, 3, 1, 2], [0, 2, 1, 0, 2], [0, 1, 2, 0, 2], [0, 1, 1, 2, 0]),
         [[0, 0, 1, 1], [0, 1, 2, 3]],
     ],
 )
 def test_documents_may_be_numbered_anyhow(ids):
-    """Whatever counts up from 0, and begins again at 0, is a list of positions; all else are documents."""
+    """What counts up, and begins again at 0, is a list of positions; all else are documents."""
     ids = np.array(ids, dtype=int)
     wanted = ids[..., :, None] == ids[..., None, :]
     np.testing.assert_array_equal(document(ids).dense(ids.shape[-1]), wanted)

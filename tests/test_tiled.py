@@ -153,9 +153,12 @@ def test_output_and_gradients_are_those_of_the_dense_back_end(name, n_q, n_k):
 
 
 @many_examples
-@given(mask=masks, n_k=st.integers(1, 40), short=st.integers(0, 39))
+@given(mask=masks, n_k=st.integers(1, 25), short=st.integers(0, 24))
 def test_any_expression_is_computed(mask, n_k, short):
-    """Small blocks and tiles, so that short sequences are cut in every way (tables of `masks` end at 40)."""
+    """Small blocks and tiles, so that short sequences are cut in every way.
+
+    Tables of `masks` end at 40, and a mask may be shifted several times.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "BLOCK": 2, "END_BLOCK": 3, "ALIGNED": 3, "TILE": 4, "SHORTEST_BAND": 2, "MOST_DIAGONALS": 3,

@@ -4,15 +4,11 @@ from collections.abc import Iterable
 
 
 def for_numbers(floats: bool) -> str:
-    """What to do with numbers that are given for a mask: they are no booleans, and mean one of two things."""
-    if floats:
-        return (
-            "if they are added to the scores, so that 0 means 'may attend', use lib.conventions.from_additive(mask); "
-            "if 1 means 'may attend', use mask == 1"
-        )
+    """What to do with numbers that are given for a mask: they are no booleans, and mean one of several things."""
+    added = "if they are added to the scores, so that 0 means 'may attend', use lib.conventions.from_additive(mask); "
     return (
-        "if 1 means 'may attend' for a query and a key, use mask == 1; if it is an attention_mask (batch, keys) as "
-        "tokenizers give it, use lib.conventions.from_attention_mask(mask)"
+        f"{added if floats else ''}if 1 means 'may attend' for a query and a key, use mask == 1; if it is an "
+        f"attention_mask (batch, keys) as tokenizers give it, use lib.conventions.from_attention_mask(mask)"
     )
 
 
