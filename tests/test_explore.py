@@ -301,20 +301,23 @@ def test_a_picture_without_cells_has_no_sliders_to_point_with(kernel):
 
 
 @pytest.mark.parametrize("life", [None, "kernel", "book"])
-def test_cells_that_change_their_shape_are_refused(life, request):
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([2, 3], r"grows: .* \(2, 2\) as at the start, got \(3, 3\) at {'n': 3}"),
+        ([1, 2], r"grows: .* \(\) as at the start, got \(2, 2\) at {'n': 2}"),
+    ],
+)
+def test_cells_that_change_their_shape_are_refused(life, sizes, words, request):
     if life:
         request.getfixturevalue(life)
 
     def grows(n):
-        return show(
-            figures.matrix(np.eye(n)),
-            alt=f"A matrix of size {n}",
-            cells=[["a"] * n] * n,
-        )
+        says = [["a"] * n] * n if n > 1 else None
+        return show(figures.matrix(np.eye(n)), alt=f"A matrix, size {n}", cells=says)
 
-    words = r"grows: .* \(2, 2\) as at the start, got \(3, 3\) at {'n': 3}"
     with pytest.raises(ValueError, match=words):
-        explore(grows, n=[2, 3]).set(n=3)
+        explore(grows, n=sizes).set(n=sizes[1])
 
 
 # --- On the published page

@@ -231,6 +231,10 @@ def test_a_tile_map_that_fits_no_picture_is_refused(tiles, words):
             draw(tiles)
 
 
+def test_a_tile_map_of_64_rows_is_still_drawn():
+    assert "64 × 64 tiles" in figures.tile_map_alt(causal.tiles(64, size=1))
+
+
 def test_a_leak_is_framed_and_named():
     axes = CALLS["leak_matrix"]().axes[0]
     assert hatched(axes) == {(0, 1)}
@@ -276,6 +280,9 @@ def test_a_forbidden_pair_is_hatched_whether_it_leaks_or_not():
     leaky = figures.leak_matrix(np.full((3, 3), 1 / 3), allowed, "leaked mass: 0.333")
     for figure in (tight, leaky):
         assert hatched(figure.axes[0]) == places(~allowed)
+    # A rim parts what is written there from the hatch.
+    rims = [bool(t.get_path_effects()) for t in tight.axes[0].texts]
+    assert rims == (~allowed).ravel().tolist()
     assert not tight.axes[0].patches
     assert len(leaky.axes[0].patches) == 3
 
@@ -425,6 +432,22 @@ def test_steps_that_do_not_fit_are_refused(changed, words):
 def test_a_step_that_there_is_not_is_refused():
     with pytest.raises(ValueError, match=r"step: expected one of .*got 'softmax'"):
         SMALL.picture("softmax")
+
+
+def test_a_pair_does_one_thing_at_most():
+    every = np.array([[False, True]] * 4)
+    panel = figures.Panel(
+        "all that there may be",
+        moves=np.array([[0, 0], [0, 0], [1, 1], [1, 1]], dtype=bool),
+        allowed=every,
+        lost=np.array([[0, 0], [1, 1], [0, 0], [1, 1]], dtype=bool),
+    )
+    forbidden = [figures.HIDDEN, figures.LOST, figures.LEAK, figures.LEAK]
+    may = [None, figures.LOST, figures.READS, figures.LOST]
+    kinds = panel.kinds()
+    for i, pair in enumerate(zip(forbidden, may, strict=True)):
+        for j, kind in enumerate(pair):
+            assert [name for name in kinds if kinds[name][i, j]] == [kind] * bool(kind)
 
 
 @given(

@@ -30,8 +30,13 @@ def explore(
     strings, for example ``window=range(1, 9)``. It starts at the default that `draw` gives to this
     parameter, else at its first value.
 
-    Raises ValueError or TypeError where a control is not usable, where `draw` does not return a
-    Picture, and, in the book's build, where there are more than 3 controls or 120 states.
+    The cells of a matrix can be pointed at where `draw` ends with ``show(figure, alt=…, cells=…)``: with a
+    mouse, a finger or the arrow keys in the book, with two more sliders in a notebook. They are no controls,
+    so however many cells there are, no more pictures are drawn.
+
+    Raises ValueError or TypeError where a control is not usable, where `draw` does not return a Picture,
+    where the number of its cells changes, and, in the book's build, where there are more than 3 controls or
+    120 states.
     """
     if not controls:
         raise ValueError(

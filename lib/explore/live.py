@@ -19,33 +19,28 @@ def in_kernel() -> bool:
 
 
 class LiveExplorer(Explorer):
-    """In a kernel: ipywidgets sliders, and a picture that follows them. `widget` is what is displayed."""
+    """In a kernel: ipywidgets sliders, and a picture that follows them. `widget` is what is displayed.
+
+    Where the picture has cells, two more sliders point at a row and a column; a mouse need only rest on a cell.
+    """
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
         import ipywidgets  # here and not above: the book's build and plain Python do without it
 
-        def slider(name: str, values: Sequence[Value], now: Value, moved: Callable):
-            made = ipywidgets.SelectionSlider(
-                options=[(str(value), value) for value in values],
-                value=now,
-                description=name,
-                style={"description_width": "10em"},
-                layout={"width": "min(100%, 36em)"},
-            )
-            made.observe(moved, "value")
-            return made
-
         self._sliders = {
-            name: slider(label(name), values, self.state[name], self._moved)
+            name: _slider(label(name), values, self.state[name], self._moved)
             for name, values in self.controls.items()
         }
         self._pointers = []
         if self.cells:
-            names = (self.cells.rows, self.cells.columns)
+            names, lengths = (
+                (self.cells.rows, self.cells.columns),
+                self.cells.says.shape,
+            )
             self._pointers = [
-                slider(name, range(length), 0, self._pointed)
-                for name, length in zip(names, self.cells.says.shape, strict=True)
+                _slider(name, range(length), 0, self._pointed)
+                for name, length in zip(names, lengths, strict=True)
             ]
         self._view = ipywidgets.HTML(self._picture_html())
         below = [ipywidgets.HTML(escape(self.caption))] if self.caption else []
@@ -84,7 +79,8 @@ class LiveExplorer(Explorer):
     def _picture_html(self) -> str:
         # An <img> and not ipywidgets.Image, which has no alternative text.
         source = data_uri(self._png, "image/png")
-        image = f'<img src="{source}" alt="{escape(self.read_out)}" style="max-width: 100%; height: auto">'
+        style = "display: block; max-width: 100%; height: auto"
+        image = f'<img src="{source}" alt="{escape(self.read_out)}" style="{style}">'
         if not self.cells:
             return image
         row, column = (pointer.value for pointer in self._pointers)
@@ -92,6 +88,21 @@ class LiveExplorer(Explorer):
             f'<div style="position: relative; width: fit-content; max-width: 100%">{image}'
             f"{_grid(self.cells, row, column)}</div><p>{escape(self.cells.says[row, column])}</p>"
         )
+
+
+def _slider(name: str, values: Sequence[Value], now: Value, moved: Callable):
+    """An ipywidgets slider over `values` that calls `moved` when it moves."""
+    import ipywidgets
+
+    slider = ipywidgets.SelectionSlider(
+        options=[(str(value), value) for value in values],
+        value=now,
+        description=name,
+        style={"description_width": "10em"},
+        layout={"width": "min(100%, 36em)"},
+    )
+    slider.observe(moved, "value")
+    return slider
 
 
 def _grid(cells: Cells, row: int, column: int) -> str:

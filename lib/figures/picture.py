@@ -21,7 +21,7 @@ DPI = 110
 CELLS_GID = "cells"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cells:
     """The cells of a picture that a reader may point at.
 

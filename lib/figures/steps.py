@@ -13,7 +13,7 @@ from lib.figures.picture import ACCENT, FAINT, INK, Picture, blank, show
 STEPS = ("scores", "mask", "weights")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Steps:
     """How scores become weights under a mask, for pictures of one step each (Chapter 2, "Minus infinity").
 

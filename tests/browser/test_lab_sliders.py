@@ -18,14 +18,15 @@ from nbformat.v4 import new_code_cell, new_notebook
 from slider_probe import decode
 
 SOURCE = """
-from matplotlib.figure import Figure
+import numpy as np
 from lib.explore import explore
-from lib.figures import show
+from lib.figures import matrix, show
 
 def draw(window):
-    figure = Figure(figsize=(5, 2))
-    figure.subplots().bar(range(8), [token < window for token in range(8)])
-    return show(figure, alt=f"{window} of 8 bars stand")
+    allowed = np.tri(3, dtype=bool) & ~np.tri(3, k=-window, dtype=bool)
+    says = [[f"query {i} may read {j}: {allowed[i, j]} at {window}" for j in range(3)] for i in range(3)]
+    figure = matrix(np.eye(3), allowed=allowed)
+    return show(figure, alt=f"{allowed.sum()} of 9 pairs are allowed", cells=says)
 """
 # Lab would ask on its first start whether it may fetch news.
 SETTINGS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
@@ -37,7 +38,7 @@ def lab(chromium, tmp_path):
     notebook = new_notebook(
         cells=[
             new_code_cell(SOURCE),
-            new_code_cell("explore(draw, window=range(1, 9))"),
+            new_code_cell("explore(draw, window=range(1, 4))"),
         ]
     )
     notebook.metadata.kernelspec = {
@@ -120,17 +121,33 @@ def test_a_slider_moves_in_jupyterlab(lab, open_page):
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     image = page.locator(".jp-OutputArea-output img")
     image.wait_for()
-    assert image.get_attribute("alt") == "1 of 8 bars stand"
-    slider = page.get_by_role("slider")
-    slider.focus()
+    assert image.get_attribute("alt") == "3 of 9 pairs are allowed"
+    page.get_by_text("query 0 may read 0: True at 1", exact=True).wait_for()
+    window, row, column = page.get_by_role("slider").all()
+    window.focus()
     page.keyboard.press("ArrowRight")
-    page.locator('.jp-OutputArea-output img[alt="2 of 8 bars stand"]').wait_for()
+    page.locator('.jp-OutputArea-output img[alt^="5 of 9"]').wait_for()
     page.keyboard.press("End")
-    page.locator('.jp-OutputArea-output img[alt="8 of 8 bars stand"]').wait_for()
+    page.locator('.jp-OutputArea-output img[alt^="6 of 9"]').wait_for()
     image.evaluate("image => image.decode()")
     pixels = decode(
         base64.b64decode(image.get_attribute("src").partition("base64,")[2])
     )
     namespace = {}
     exec(SOURCE, namespace)
-    assert np.array_equal(pixels, decode(namespace["draw"](8).encode()))
+    assert np.array_equal(pixels, decode(namespace["draw"](3).encode()))
+    # The sliders of row and column move a frame over the picture, and the sentence below it.
+    row.focus()
+    page.keyboard.press("End")
+    page.get_by_text("query 2 may read 0: True at 3", exact=True).wait_for()
+    column.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("query 2 may read 1: True at 3", exact=True).wait_for()
+    framed = page.locator(".jp-OutputArea-output span[style*=outline]").bounding_box()
+    place, (left, top, width, height) = (
+        image.bounding_box(),
+        namespace["draw"](3).cells.box,
+    )
+    x = place["x"] + place["width"] * (left + width / 3)
+    y = place["y"] + place["height"] * (top + height * 2 / 3)
+    assert (framed["x"], framed["y"]) == pytest.approx((x, y), abs=2)
