@@ -18,6 +18,7 @@ from lib.grading.student import Student
 from lib.grading.zoo import zoo_mistakes
 from lib.numpy_attention import softmax
 
+INPUT = builtins.input
 SCORES = np.array([[0.3, 0.1, 0.9], [0.8, 1.2, 0.4], [0.5, 0.8, 1.2]])
 
 
@@ -111,7 +112,7 @@ def test_the_tolerance_knows_the_type_of_the_answer(exercise):
     assert not agree(single.astype(np.float64), right)
     assert not agree(single + np.float32(1e-4), right)
     assert judged(exercise, in_single, scores)[0] == "solved"
-    assert judged(exercise, in_single, scores, view=np.exp)[0] == "solved"
+    assert judged(exercise, in_single, scores, view=np.abs)[0] == "solved"
     ones = {"view": lambda weights: weights / 2 + 0.25}
     assert judged(exercise, lambda scores: np.tri(3, dtype=int), **ones)[0] == "wrong"
     assert (
@@ -151,6 +152,22 @@ def test_a_mistake_that_is_made_on_some_inputs_only_has_its_name(doubling):
         name="double",
     )
     assert sometimes.misconception == "square"
+
+
+def test_of_two_mistakes_the_one_is_named_that_gives_right_answers_too(doubling):
+    def sometimes(x):
+        return x**2 if len(x) == 1 else 2 * x
+
+    doubling.sometimes = mistake("double", "sometimes", "Only of one.")(sometimes)
+    finding = told(doubling, lambda x: sometimes(x), ONE, THREE, name="double")
+    assert finding.misconception == "sometimes"
+
+
+def test_whole_numbers_of_a_known_mistake_have_its_name(exercise):
+    exercise.halved = lambda x: x / 2
+    exercise.doubled = mistake("halved", "doubled", "You doubled it.")(lambda x: 2 * x)
+    finding = told(exercise, lambda x: [2, 6], np.array([1.0, 3.0]), name="halved")
+    assert finding.misconception == "doubled"
 
 
 def test_a_cause_is_not_told_that_the_answers_type_disproves(exercise):
@@ -216,6 +233,9 @@ def test_a_mistake_is_known_whether_a_row_without_keys_is_nan_or_0(strict):
 
 
 def test_nan_alone_is_the_sign_of_no_mistake(strict):
+    strict.zeros = mistake("weights_from", "zeros", "Nothing has weight.")(
+        lambda scores: np.zeros(scores.shape)
+    )
     only_nan = told(strict, lambda scores: np.full(scores.shape, np.nan))
     assert only_nan.misconception == ""
     broken = told(strict, lambda scores: [[np.nan] * 3, *causal_weights(scores)[1:]])
@@ -229,6 +249,21 @@ def test_a_mistake_that_fails_on_an_input_explains_nothing(exercise):
         lambda scores: scores[7]
     )
     assert told(exercise, lambda scores: 2 * causal_weights(scores)).misconception == ""
+
+
+def with_first_row(row):
+    return lambda scores: np.vstack([[row], np.nan_to_num(plainly(scores))[1:]])
+
+
+def test_only_0_and_infinity_are_spellings_of_nan(exercise):
+    exercise.strict = mistake("weights_from", "NaN", "You used j < i.")(plainly)
+    assert told(exercise, with_first_row([0.0, 0, 0])).misconception == "NaN"
+    assert told(exercise, with_first_row([np.inf, 0, 0])).misconception == "NaN"
+    assert told(exercise, with_first_row([0.5, 0.5, 0])).misconception == ""
+    exercise.strict = mistake("weights_from", "half", "Half.")(
+        with_first_row([0.5, 0.5, 0])
+    )
+    assert told(exercise, plainly).misconception == ""
 
 
 def test_nan_where_it_is_wanted_is_no_spelling(exercise):
@@ -461,9 +496,9 @@ def test_no_name_is_offered_that_the_learner_did_not_make(exercise):
 MODULE_OF_TORCH = """
 @check("90.1", points=2)
 def weights_in_torch(student):
-    module = torch.nn.Linear(3, 3, bias=False)
-    module(torch.zeros(1, 3, dtype=torch.float32))
     student.same("weights_from", S)
+    module = torch.nn.Linear(3, 3, bias=False)
+    module(torch.zeros(1, 3, dtype=torch.float32)).tolist()
 """
 
 
@@ -550,9 +585,11 @@ def test_prints_are_kept_inside_cut_and_told_once(exercise, capsys):
 
 
 def test_a_short_print_is_told_whole(exercise):
-    result = run_cell(THREE_CALLS, weights_from=lambda scores: print(len(scores)))
-    assert result.status == "wrong"
-    assert result.remark.endswith("left out.\n3")
+    sums = run_cell(
+        THREE_CALLS,
+        weights_from=lambda scores: print(scores[0, 0]) or causal_weights(scores),
+    )
+    assert sums.remark.endswith("left out.\n0.3"), "not 0.6, nor 0.9"
     many = run_cell(
         THREE_CALLS,
         weights_from=lambda scores: [print(n) for n in range(20)] and scores,
@@ -581,11 +618,10 @@ def test_figures_are_closed_and_told_once(exercise):
 
 
 def test_input_is_refused_in_a_sentence(exercise):
-    own = builtins.input
     result = run_cell(THREE_CALLS, weights_from=lambda scores: input("scores? "))
     assert result.status == "wrong"
     assert "asks somebody to type, with `input()`" in result.finding.why
-    assert builtins.input is own
+    assert builtins.input is INPUT
 
 
 def test_an_answer_that_prints_does_not_call_lib(exercise):

@@ -73,7 +73,7 @@ def _results(known: Mistake, arguments: tuple) -> Iterator[np.ndarray]:
 
 
 def _same_mistake(mistaken: np.ndarray, answer: Answer) -> bool:
-    """The two agree, but for places where one has NaN and the other 0 or infinity, as spellings of 0/0 have.
+    """The two agree, but for places where one has a wrong NaN and the other 0 or infinity, as spellings of 0/0 have.
 
     Whoever blocks a query's own key has NaN in row 0, or zeros after `nan_to_num`: it is the same mistake.
     """
@@ -86,7 +86,7 @@ def _same_mistake(mistaken: np.ndarray, answer: Answer) -> bool:
         (np.isnan(found) | np.isnan(mistaken))
         & ((found == 0) | ~np.isfinite(found))
         & ((mistaken == 0) | ~np.isfinite(mistaken))
-        & ~agreeing(found, wanted)
+        & ~np.isnan(wanted)
     )
     return bool((spelled | agreeing(found, mistaken)).all())
 
