@@ -8,6 +8,11 @@ import numpy as np
 import oracle
 import pytest
 
+<<<<<<< HEAD
+=======
+from lib.__main__ import main
+from lib.authoring import zoo as page
+>>>>>>> zoo
 from lib.authoring.ledger import headings
 from lib.bugs import (
     GROUPS,
@@ -99,6 +104,34 @@ def test_its_tell_tale_catches_the_bug_and_passes_the_correct_function(bug):
     assert bug.passes in TELL_TALES
     assert bug.passes(bug.setting, bug.setting.right)
     assert not bug.passes(bug.setting, bug.function)
+
+
+# Which of the page's six tests a tell-tale is.
+SIX = {
+    tell_tales.nothing_hidden_is_read: ("Change a later token", "none of its business"),
+    tell_tales.pieces_give_the_whole: ("With a cache: read in pieces",),
+    tell_tales.prefixes_agree: ("Cut the text",),
+    tell_tales.equal_values_come_back: ("Give all tokens the same value",),
+    tell_tales.all_that_may_be_read_is_read: ("Count the keys",),
+    tell_tales.outputs_are_finite: ("Be loud",),
+    tell_tales.rows_without_keys_are_zero: ("nothing but padding",),
+}
+
+
+def test_the_six_tests_of_the_page_are_the_tell_tales_of_all_bugs():
+    assert set(SIX) == set(TELL_TALES) == {bug.passes for bug in ZOO.values()}
+    listed = page.PREFACE.split("six tests")[1]
+    assert all(words in listed for test in SIX.values() for words in test)
+
+
+@EVERY
+def test_a_bug_is_silent(bug):
+    """As the page begins: shapes fit and nothing complains."""
+    right, wrong = (
+        bug.setting.layer(f)(bug.setting.text)
+        for f in (bug.setting.right, bug.function)
+    )
+    assert right.shape == wrong.shape
 
 
 @EVERY

@@ -10,7 +10,8 @@ def zeroed_scores(q, k, v):
     return softmax(masked) @ v
 
 `ZOO` maps the name of each function to its `Bug`: the function, the setting in which it lives and a correct function
-for it, the story, the tell-tale, a public thread. The verdict is computed by `lib.probe`, each time it is asked for.
+for it, the story, the tell-tale, a public thread. The verdict is computed by `lib.probe`, each time it is asked for;
+what a tell-tale says is run by the test of the bug's name in `tests/test_symptoms.py`.
 """
 
 from lib.bugs import applying, around, batches, empty_rows, pairs, steps

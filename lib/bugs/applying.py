@@ -49,29 +49,30 @@ def zeroed_scores(q, k, v):
 
 @bug(
     LOUD,
-    tell_tale="All is well until a score is as large as the constant. Test with loud inputs.",
+    tell_tale="All is well until a hidden score exceeds the others by nearly the constant. Test with loud inputs.",
     passes=nothing_hidden_is_read,
     chapter='Chapter 2, "4 Four forms that agree, and three that do not"',
     thread="https://github.com/nntrainer/nntrainer/issues/4333",
 )
 def large_negative_number(q, k, v):
-    """−10⁴ is as good as −∞, one thinks, and it fits into half precision. It hides a key only as long as no
-    hidden score exceeds the allowed ones by 10⁴. Then the hidden key takes all the weight.
+    """−10⁴ is as good as −∞, one thinks, and it fits into half precision. It hides a key only as long as its score
+    does not exceed the allowed ones by nearly 10⁴. Beyond 10⁴ the hidden key takes most of the weight, and soon all.
     """
     return softmax(scores(q, k) - 1e4 * ~causal.dense(len(q))) @ v
 
 
 @bug(
     CAUSAL,
-    tell_tale="Rows of weights sum to less than one. Give all tokens the same value: other values come back.",
+    tell_tale="All rows of weights but the last sum to less than one. Give all tokens the same value: other values "
+    "come back.",
     passes=equal_values_come_back,
     chapter='Chapter 2, "4 Four forms that agree, and three that do not"',
     thread="https://github.com/huggingface/pytorch-image-models/pull/2236",
 )
 def masked_after_the_softmax(q, k, v):
     """The mask comes one line too late. All weights of the future are zero, so the picture looks right. But the
-    future was in the denominator, and a single number, how much is left for the past, tells enough to cheat
-    with.
+    future was in the denominator, and a single number, how much is left for the past, is enough to cheat with: a
+    small model learned to foretell the toss of a coin.
     """
     return (softmax(scores(q, k)) * causal.dense(len(q))) @ v
 

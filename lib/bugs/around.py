@@ -1,7 +1,7 @@
 """Around attention.
 
 The attention is right, and something beside it looks ahead: a choice of keys, a statistic, a filter, a
-position, a target. A test of the attention layer alone finds none of these. Probe the whole model.
+position, a target. A test of attention with a given mask finds none of these. Probe the whole model.
 """
 
 import numpy as np
@@ -98,7 +98,7 @@ def normalised_over_time(x):
 )
 def one_scale_for_all_tokens(x):
     """Numbers are rounded to 8 bits to save memory, with the largest number of the whole array as the scale. A
-    large token in the future makes the steps coarser for all. A scale for each token costs little.
+    large token in the future makes the steps coarser for all. The cure is a scale for each token.
     """
     return rounded_to(np.abs(x).max() / 127, x)
 
@@ -132,7 +132,7 @@ def position_over_length(x):
 
 @bug(
     TARGETS,
-    tell_tale="The loss goes to zero, and the model repeats each word it is given.",
+    tell_tale="In training the loss goes to zero, and then the model repeats the last word it was given.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 5",
     thread="https://github.com/Project-MONAI/GenerativeModels/issues/314",

@@ -16,7 +16,7 @@ from lib.numpy_attention import attention
 
 @bug(
     PADDED,
-    tell_tale="Change the filler: the outputs move. Change the text: they do not.",
+    tell_tale="Change the filler: the outputs of the text move. Change another token of the text: they do not.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 3",
     thread="https://github.com/pytorch/pytorch/pull/170415",
@@ -70,7 +70,7 @@ def heads_and_texts_mixed_up(q, k, v, lengths, heads):
 )
 def documents_forgotten(q, k, v, ids):
     """Short texts are packed into one row, to waste no padding. The causal mask stays as it was, so each text
-    reads those before it. Nothing looks ahead, and the loss goes down. It is only that the model learns from
-    neighbours by chance.
+    reads those before it. Nothing looks ahead, so no test of the future finds it. It is only that a text is read with
+    neighbours that stand there by chance.
     """
     return attention(q, k, v, causal)

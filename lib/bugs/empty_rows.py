@@ -31,15 +31,15 @@ def uniform_empty_row(q, k, v):
 
 @bug(
     EMPTY_ROWS,
-    tell_tale="NaN in the outputs of padding, and then, through the gradients, everywhere.",
+    tell_tale="NaN in the outputs of padding and, after one step of training, in all outputs.",
     passes=outputs_are_finite,
     chapter="Chapter 3",
     thread="https://github.com/pytorch/pytorch/issues/41508",
 )
 def nan_row(q, k, v):
     """With −∞ instead, the textbook's softmax divides zero by zero. The loss leaves these rows out, so all
-    seems well. But in the backward pass zero times NaN is NaN, and one padded text spoils the gradients of
-    the whole batch.
+    seems well. But in the backward pass zero times NaN is NaN, and one padded text spoils weights that all
+    texts share.
     """
     masked = np.where(LEFT_PADDED.dense(len(q)), scores(q, k), -np.inf)
     exponentials = np.exp(masked - masked.max(axis=1, keepdims=True))
@@ -56,8 +56,7 @@ def nan_row(q, k, v):
 def lowest_number_added_twice(q, k, v):
     """To be safe from NaN, the lowest number that the dtype can hold stands for −∞. Then a causal mask and a
     padding mask are both added, and twice the lowest number overflows to −∞ after all. In a row without keys,
-    what is hidden once now wins over what is hidden twice; where all is hidden twice, there is NaN. Join masks
-    as booleans, apply them once.
+    what is hidden once now wins over what is hidden twice. Join masks as booleans, apply them once.
     """
     n, lowest = len(q), np.finfo(np.float32).min
     future = np.where(causal.dense(n), np.float32(0), lowest)

@@ -1,7 +1,6 @@
 """The rule itself is another one.
 
-Here the mask is applied as it should be, and it lets the wrong pairs through. Draw the mask, and you see
-it.
+The wrong pairs are let through. Draw which weights are not zero, and you see it.
 """
 
 import numpy as np
@@ -15,8 +14,8 @@ from lib.numpy_attention import attention, softmax
 
 @bug(
     CAUSAL,
-    tell_tale="Past outputs move with the future, and only with it. The loss is far too good, and what the model "
-    "writes is far too bad.",
+    tell_tale="Outputs read later tokens and none before. A small model that is trained with it scores better than "
+    "anybody can who knows only the past, and then writes as if by chance.",
     passes=nothing_hidden_is_read,
     chapter='Chapter 2, "6 What does True mean, and where does a query stand?"',
     thread="https://github.com/rasbt/LLMs-from-scratch/pull/1062",
@@ -32,8 +31,8 @@ def inverted_mask(q, k, v):
 
 @bug(
     CAUSAL,
-    tell_tale="Each output moves with the token right after it. On text whose next word is the answer, the loss falls "
-    "towards zero.",
+    tell_tale="Each output moves with the token right after it. In training the loss falls towards zero, even for words "
+    "that nobody can know.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 5",
 )
@@ -139,7 +138,8 @@ def window_one_too_narrow(q, k, v):
 )
 def two_sided_window(q, k, v):
     """A local mask is copied from an encoder, where |i − j| < w is right. For a decoder half of that window is
-    future. The far future stays hidden, so a test that changes only the last token of a long text misses it.
+    future. The far future stays hidden, so a test that changes the last token of a long text and looks at the
+    first outputs misses it.
     """
     return attention(q, k, v, window(WINDOW))
 
