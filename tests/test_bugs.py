@@ -8,11 +8,7 @@ import numpy as np
 import oracle
 import pytest
 
-<<<<<<< HEAD
-=======
-from lib.__main__ import main
 from lib.authoring import zoo as page
->>>>>>> zoo
 from lib.authoring.ledger import headings
 from lib.bugs import (
     GROUPS,
