@@ -15,8 +15,8 @@ from lib.numpy_attention import attention, softmax
 
 @bug(
     IN_USE,
-    tell_tale="The probe finds it in eval mode and not in train mode. Scores of new texts make no sense, and err "
-    "either way: small models went from 0.63 nats to 0.03 in a look-up task, from 0.00 to more than 1 in a majority task.",
+    tell_tale="The probe finds it in eval mode and not in train mode. Scores of new texts err either way: small "
+    "models went from 0.63 nats to 0.03 in a look-up task, from 0.00 to more than 1 in a majority task.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 5",
     thread="https://github.com/d2l-ai/d2l-en/blob/master/chapter_attention-mechanisms-and-transformers/transformer.md",
