@@ -72,8 +72,8 @@ The verdict says what the probe found, in these words:
 {verdicts}
 
 *What gives it away* was measured, each sentence of it. For the exhibit `looks_one_ahead` the run is \
-`test_looks_one_ahead` in `tests/test_symptoms.py`, and so for all; where a loss or a text is spoken of, it belongs to a \
-small model that is trained there in seconds.
+`test_looks_one_ahead` in `tests/test_symptoms.py`, and so for all; a loss or a text that is spoken of is that of a \
+small model, trained there in seconds.
 
 ## How to find one in your code
 

@@ -31,8 +31,8 @@ def inverted_mask(q, k, v):
 
 @bug(
     CAUSAL,
-    tell_tale="Each output moves with the token right after it. In training the loss falls towards zero, even for words "
-    "that nobody can know.",
+    tell_tale="Each output moves with the token right after it. In training the loss falls towards zero, even for "
+    "words that nobody can know.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 5",
 )

@@ -15,8 +15,8 @@ from lib.numpy_attention import attention, softmax
 
 @bug(
     IN_USE,
-    tell_tale="The probe finds it in eval mode and not in train mode. Scores of new texts make no sense: where the right "
-    "mask gave small models 0.63 and 0.00 nats, its absence gave 0.03 in a look-up task and above 1 in a majority task.",
+    tell_tale="The probe finds it in eval mode and not in train mode. Scores of new texts err either way: small "
+    "models went from 0.63 nats to 0.03 in a look-up task, from 0.00 to more than 1 in a majority task.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 5",
     thread="https://github.com/d2l-ai/d2l-en/blob/master/chapter_attention-mechanisms-and-transformers/transformer.md",
@@ -50,8 +50,8 @@ def top_left_with_a_cache(q, k, v):
 
 @bug(
     PREFILL,
-    tell_tale="Outputs of the prompt move with later tokens of the prompt. What is written proves nothing: in the "
-    "thread it was garbage, a small model of two layers wrote on as it should.",
+    tell_tale="Outputs of the prompt move with later tokens of the prompt. What is written proves nothing: a small "
+    "model of two layers went on to write the right words.",
     passes=nothing_hidden_is_read,
     chapter="Chapter 6",
     thread="https://github.com/Mikyx-1/TinyLLM/issues/17",
@@ -59,7 +59,7 @@ def top_left_with_a_cache(q, k, v):
 def no_mask_with_a_cache(q, k, v, cache):
     """A single token with a cache needs no mask, so the mask is skipped whenever there is a cache. But the
     prompt is read in with a cache as well, an empty one. It is read without a mask, and from the
-    second layer on its spoilt keys and values stay in the cache.
+    second layer on its spoilt keys and values stay in the cache. In the thread the model then wrote garbage.
     """
     keys, values = extend(cache, k, v)
     mask = causal if cache is None else None
