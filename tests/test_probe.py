@@ -391,7 +391,7 @@ def test_the_prefix_probe_finds_what_depends_on_the_length(f):
     i, j = found.leaks[0]
     assert not np.allclose(f(x[: j + 1])[i], f(x)[i])
     said = re.fullmatch(
-        r"Output (\d) is another one when the sequence ends after token (\d) \(by up to .*; 5 tokens on axis 0 of \(5, 4\)\)\.",
+        r"Output (\d) is another one when the sequence ends after token (\d) \(by up to .*; 5 tokens on .*\)\.",
         str(found),
     )
     assert found.matrix[int(said[1]), int(said[2])] == found.matrix.max()

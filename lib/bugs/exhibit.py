@@ -131,12 +131,13 @@ class Bug:
         return {
             "leaks": forbidden & ahead,
             "strays": forbidden & ~ahead,
-            "loses": self._lost(moves),
+            "loses": self._lost(),
         }
 
-    def _lost(self, moves: np.ndarray) -> np.ndarray:
-        """Where the correct function moves, or has a weight, and the bug has none."""
-        lost = (self.setting.probe(self.setting.right).matrix > 0) & ~moves
+    def _lost(self) -> np.ndarray:
+        """What the correct function reads, or gives a weight, and the bug does not."""
+        right = self.setting.probe(self.setting.right)
+        lost = self.influence.unread & ~right.unread
         if self.setting.has_values:
             weights, wanted = (
                 self.setting.weights(f) for f in (self.function, self.setting.right)

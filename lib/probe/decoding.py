@@ -78,14 +78,18 @@ def decoding_probe(
 
 def ways(n: int) -> Iterator[tuple[int, ...]]:
     """Sizes of the calls in which n tokens are given: all at once, a prompt and more, chunks."""
-    half = n // 2
-    prompts = {n, n - 1, half, 1} - {0}
-    chunks = {1, 2, 3, 5, 8} & set(range(1, n))
+    if n < 2:
+        yield (n,)
+        return
+    half, chunks = n // 2, [c for c in (1, 2, 3, 5, 8) if c < n]
     yield from dict.fromkeys(
         [
-            *((p, n - p) if p < n else (p,) for p in sorted(prompts, reverse=True)),
+            (n,),
+            (n - 1, 1),
+            (half, n - half),
+            (1, n - 1),
             (half, *[1] * (n - half)),
-            *((*[c] * (n // c), *[n % c] * (n % c > 0)) for c in sorted(chunks)),
+            *((*[c] * (n // c), *[n % c] * (n % c > 0)) for c in chunks),
         ]
     )
 

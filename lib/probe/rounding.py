@@ -126,7 +126,8 @@ class Rounding:
     def far_larger(self) -> str:
         """Which output is far larger than the usual one, in words; "" if none is."""
         sizes = _sizes(self.outputs)
-        if not sizes.size or sizes.max() <= FAR_LARGER * np.median(sizes):
+        some = sizes[sizes > 0]
+        if not some.size or some.max() <= FAR_LARGER * np.median(some):
             return ""
         _, token, number = np.unravel_index(sizes.argmax(), sizes.shape)
         value = self.outputs.reshape(-1)[sizes.argmax()]
