@@ -90,22 +90,17 @@ class Student:
                 asked = f"{view.__name__} of {asked}"
                 wanted, found = (_viewed(view, part) for part in (wanted, found))
             close = agree(found, wanted)
-            exactly = close and not inexact(wanted, found, exact).any()
-            if exactly and (dtype is None or result.dtype == dtype):
-                return
-            answer = Answer(arguments, result, None if view else right)
-            named = self._named(name, answer, by_type=exactly)
+            nearly = close and inexact(wanted, found, exact).any()
+        if close and not nearly and (dtype is None or result.dtype == dtype):
+            return
         texts = comparison(asked, wanted, found, exact)
-        if named:
-            raise Wrong(**named.parts, **texts)
-        if exactly:
-            raise Wrong(
-                f"The numbers are right, but their type is {result.dtype}; it should be {np.dtype(dtype)}.",
-                **texts,
-            )
-        if close:
+        if nearly:
             raise Wrong(not_exact(wanted, found, exact), **texts)
-        raise Wrong(difference(wanted, found), **texts)
+        answer = Answer(arguments, result, None if view else right)
+        if named := self._named(name, answer, by_type=close):
+            raise Wrong(**named.parts, **texts)
+        wrong_type = f"The numbers are right, but their type is {result.dtype}; it should be {np.dtype(dtype)}."
+        raise Wrong(wrong_type if close else difference(wanted, found), **texts)
 
     def same_number(self, name: str, reference: str, *, of: str, within: float) -> None:
         """The learner's number `name` is what `reference` gives for their `student_id`, up to `within`.
