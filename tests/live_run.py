@@ -8,6 +8,7 @@ code could make.
 import copy
 import json
 import os
+import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,8 @@ import json
 from claim_probe import objection
 print(json.dumps(objection({cells!r}, globals())))
 """
-FORKS = hasattr(os, "fork")  # Windows cannot
+# Windows has no forks, and on macOS the system's libraries do not live through one.
+FORKS = sys.platform == "linux"
 
 
 @dataclass(frozen=True)

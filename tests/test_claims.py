@@ -2,8 +2,8 @@
 
 A chapter that says what is true proves little if it would also say what is false. So each claim in `claims.yml` is
 written into a chapter or into the package, one at a time, and an assertion must fail, in the cell that the row names.
-A claim in a cell is tried in a fork of the chapter's kernel (see `live_run.py`); for one in the package, or where
-Python cannot fork, the chapter runs from its first cell on. A claim in the prose must break a rule of the prose.
+A claim in a cell is tried in a fork of the chapter's kernel (see `live_run.py`); for one in the package, and on
+other systems than Linux, the chapter runs from its first cell on. A claim in the prose must break a rule of the prose.
 """
 
 import re
@@ -124,7 +124,7 @@ def test_a_claim_that_changes_nothing_is_not_caught(place, package):
     assert objecting_cell(same(place), package) is None
 
 
-@pytest.mark.skipif(not FORKS, reason="Python cannot fork here")
+@pytest.mark.skipif(not FORKS, reason="forks are for Linux")
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_nor_is_one_that_changes_nothing_in_a_fork(chapter):
     [none] = {
@@ -147,7 +147,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.skipif(not FORKS, reason="Python cannot fork here")
+@pytest.mark.skipif(not FORKS, reason="forks are for Linux")
 def test_what_a_fork_says_and_that_nothing_of_it_comes_back(tmp_path):
     cells = [new_code_cell(source, id=id) for id, source in CELLS.items()]
     cells.append(new_code_cell("print(seen)", id="printed"))

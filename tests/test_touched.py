@@ -11,6 +11,7 @@ FILES = {
     "lib/two.py": "",
     "lib/new.py": "",
     "tests/test_two.py": "",
+    "tests/test_exercises.py": "",
     "tests/test_exercise_02.py": "",
     "notebooks/02_two.ipynb": "{}",
     "exercises/01_one.ipynb": "{}",
@@ -85,7 +86,7 @@ def changed(root):
     ],
 )  # fmt: skip
 def test_who_watches_a_file(course, file, tests):
-    assert touched.watchers(file, course) == tests
+    assert touched.watchers(file, run.read_faults(course), course) == tests
 
 
 def test_a_notebook_is_run_with_its_sliders_and_claims(course):

@@ -12,7 +12,7 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
-from mutation.run import read_faults
+from mutation.run import Fault, read_faults
 
 from lib.authoring.repository import NOTEBOOK_FOLDERS
 
@@ -25,7 +25,9 @@ LIVE = ["tests/test_claims.py", "tests/test_sliders_live.py"]
 WATCHED = {
     "tests/test_*.py": "{file}",
     "tests/browser/test_*.py": "{file}",
-    "tests/claims.yml": "tests/test_claims.py",
+    "tests/claims.*": "tests/test_claims.py",
+    "tests/live_run.py": "tests/test_claims.py tests/test_sliders_live.py",
+    "tests/*_probe.py": "tests/test_claims.py tests/test_sliders_live.py",
     "tests/mutation/*": "tests/test_mutation.py",
     "tests/touched.py": "tests/test_touched.py",
     "tests/benchmarks/*": "tests/test_benchmarks.py",
@@ -66,27 +68,18 @@ def changed_files(since: str, root: Path = ROOT) -> list[str]:
     return sorted(set((differ + new).split("\0")) - {""})
 
 
-def watchers(file: str, root: Path = ROOT) -> set[str] | None:
+def watchers(file: str, faults: list[Fault], root: Path = ROOT) -> set[str] | None:
     """The test files that watch the file; None where that is not known. A notebook is watched by itself."""
     if not (root / file).exists():
         return None
     folder, _, name = file.partition("/")
     if folder in NOTEBOOK_FOLDERS and name.endswith(".ipynb"):
-        if folder == "notebooks":
-            return {file}
-        own = f"tests/test_exercise_{name[:2]}.py"
-        return {file, "tests/test_exercises.py"} | {own} & {
-            path.relative_to(root).as_posix() for path in root.glob("tests/*.py")
-        }
-    by_fault = {
-        word.partition("::")[0]
-        for fault in read_faults(root)
-        if fault.file == file
-        for word in fault.tests.split()
-        if word.startswith("tests/")
-    }
-    if by_fault:
-        return by_fault
+        exercise = ["tests/test_exercises.py", f"tests/test_exercise_{name[:2]}.py"]
+        also = exercise if folder != "notebooks" else []
+        return {file, *(test for test in also if (root / test).exists())}
+    words = {w for fault in faults if fault.file == file for w in fault.tests.split()}
+    if words:
+        return {word.partition("::")[0] for word in words if word.startswith("tests/")}
     for pattern, tests in WATCHED.items():
         if fnmatch(file, pattern):
             return set(tests.format(file=file).split())
@@ -95,19 +88,17 @@ def watchers(file: str, root: Path = ROOT) -> set[str] | None:
 
 def runs(files: list[str], root: Path = ROOT) -> list[list[str]]:
     """The arguments of each run of pytest that the change of `files` asks for."""
-    found = {file: watchers(file, root) for file in files}
+    faults = read_faults(root)
+    found = {file: watchers(file, faults, root) for file in files}
     if unknown := [file for file, tests in found.items() if tests is None]:
         print(f"No test is known to watch {', '.join(unknown)}: all of them run.")
         return [EVERYTHING]
     tests = set().union(*found.values())
-    notebooks = {path for path in tests if path.endswith(".ipynb")}
-    planned = []
-    if notebooks:
-        names = sorted({Path(path).stem for path in notebooks})
-        planned.append([*sorted(notebooks), *LIVE, "-k", " or ".join(names)])
-    if others := tests - notebooks:
-        planned.append(sorted(others))
-    return planned
+    notebooks = sorted(path for path in tests if path.endswith(".ipynb"))
+    others = sorted(tests.difference(notebooks))
+    names = " or ".join(sorted({Path(path).stem for path in notebooks}))
+    live = [[*notebooks, *LIVE, "-k", names]] if notebooks else []
+    return live + ([others] if others else [])
 
 
 def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
