@@ -35,7 +35,7 @@ def multiplicative_mask(q, k, v):
     CAUSAL,
     tell_tale="The weights of the future are equal within a row. Make the other scores negative: the future gets most.",
     passes=nothing_hidden_is_read,
-    chapter='Chapter 2, "2 Zero is a score like any other"',
+    chapter='Chapter 2, "2 Zero in, zero out?"',
     thread="https://github.com/hyunwoongko/transformer/issues/10",
 )
 def zeroed_scores(q, k, v):
