@@ -69,6 +69,10 @@ class Mask:
             ) from None
         return super().__new__(kind)
 
+    def __reduce__(self) -> tuple:
+        """Copies, and what pickle reads, are made anew of the arguments."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
     def rule(self, i: Any, j: Any) -> Any:
         """May query `i` read key `j`? For anything that has arithmetic and comparison, unchecked."""
         raise NotImplementedError

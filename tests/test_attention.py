@@ -726,6 +726,7 @@ def test_kinds_that_do_not_fit(attention, arguments, words):
 @pytest.mark.parametrize(
     ("rows", "heads", "array", "words"),
     [
+        (2, 3, (4, 4, 4), ["broadcasts to (2, 3, 4, 4)", "(4, 4, 4)"]),
         (2, 3, (3, 4, 4), ["(3, 4, 4)", "for each head", "(1, 3, 4, 4)"]),
         (2, 3, (3, 1, 4), ["(3, 1, 4)", "for each head", "(1, 3, 1, 4)"]),
         (2, 3, (2, 4, 4), ["(2, 4, 4)", "for each row", "(2, 1, 4, 4)", "explicit"]),
