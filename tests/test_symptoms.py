@@ -368,6 +368,10 @@ def test_additive_mask_made_boolean():
 def test_uniform_empty_row():
     empty = outputs("uniform_empty_row")[: settings.FILLER]
     np.testing.assert_allclose(empty, np.tile(V.mean(axis=0), (settings.FILLER, 1)))
+    # The other rows are right, which is why nobody is told.
+    right = attention(Q, K, V, settings.LEFT_PADDED)[settings.FILLER :]
+    found = outputs("uniform_empty_row")[settings.FILLER :]
+    np.testing.assert_allclose(found, right)
 
 
 def test_lowest_number_added_twice():
