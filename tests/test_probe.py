@@ -134,6 +134,7 @@ def test_a_small_leak_counts_and_rounding_does_not():
 
     assert leaks(1e-9, np.float64)
     assert leaks(1e-3, np.float32)
+    assert leaks(3e-5, np.float32)
     assert leaks(0.3, np.float16)
     assert not leaks(1e-14, np.float64)
     assert not leaks(1e-7, np.float32)

@@ -1,5 +1,7 @@
 """The decoding probe: steps with a cache against the full call. No correct cache is accused, and no wrong one clear."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -280,6 +282,7 @@ def test_what_it_says_and_shows():
 def test_what_cannot_be_compared_is_not_called_causal():
     right = with_mask(right_mask)
     assert not decoding_probe(full, right, X[:1]).causal
+    assert not replace(decoding_probe(full, right, X), repeatable=False).causal
     noisy = decoding_probe(lambda x: full(x) + np.random.random(), right, X)
     assert not noisy.repeatable
     assert not noisy.causal
