@@ -191,6 +191,12 @@ def test_a_cache_that_branches_share_is_found_by_forking():
     assert decoding_probe(whole, shared_step, X, fork=list).causal
 
 
+def test_a_fork_that_forgets_the_past_is_found():
+    forgets = lambda state: None  # noqa: E731
+    found = decoding_probe(full, with_mask(right_mask), X, fork=forgets)
+    assert {found.ways[way] for _, way in found.leaks} == {"4 + 1 + …, continued twice"}
+
+
 # ---- KVCache ----
 
 FAMILIES = [

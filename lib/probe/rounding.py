@@ -88,7 +88,8 @@ class Rounding:
         response = np.zeros_like(usual)
         for seed in (0, 1):
             other = call(call.tokens.rounded_otherwise(unit, seed))
-            response = np.maximum(response, _sizes(other - self.outputs))
+            with np.errstate(invalid="ignore"):  # ∞ − ∞
+                response = np.maximum(response, _sizes(other - self.outputs))
         share = np.divide(
             RESPONSES * response, usual, out=np.zeros_like(usual), where=usual > 0
         )
