@@ -1,5 +1,7 @@
 """The decoding probe: steps with a cache against the full call. No correct cache is accused, and no wrong one clear."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,12 @@ def test_a_cache_that_branches_share_is_found_by_forking():
     assert decoding_probe(whole, shared_step, X, fork=list).causal
 
 
+def test_a_fork_that_forgets_the_past_is_found():
+    forgets = lambda state: None  # noqa: E731
+    found = decoding_probe(full, with_mask(right_mask), X, fork=forgets)
+    assert {found.ways[way] for _, way in found.leaks} == {"4 + 1 + …, continued twice"}
+
+
 # ---- KVCache ----
 
 FAMILIES = [
@@ -280,6 +288,7 @@ def test_what_it_says_and_shows():
 def test_what_cannot_be_compared_is_not_called_causal():
     right = with_mask(right_mask)
     assert not decoding_probe(full, right, X[:1]).causal
+    assert not replace(decoding_probe(full, right, X), repeatable=False).causal
     noisy = decoding_probe(lambda x: full(x) + np.random.random(), right, X)
     assert not noisy.repeatable
     assert not noisy.causal

@@ -26,8 +26,9 @@ A function takes one array, so whatever it needs besides is wrapped:
 from lib.probe.causality import causality_probe
 from lib.probe.decoding import decoding_probe
 from lib.probe.prefixes import prefix_probe
-from lib.probe.results import DecodingDifference, Influence, PrefixDifference, Taken
+from lib.probe.results import DecodingDifference, Influence, PrefixDifference
 from lib.probe.rounding import TOLERANCE
+from lib.probe.taken import Taken
 
 __all__ = [
     "TOLERANCE",

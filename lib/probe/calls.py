@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from lib.probe.results import Taken
 from lib.probe.rounding import Rounding, coarsest, dtypes_inside
 from lib.probe.state import seed_everything
+from lib.probe.taken import Taken
 from lib.probe.tokens import Tokens
 from lib.probe.values import dtype, is_array, kind, like, to_numpy
 

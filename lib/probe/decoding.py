@@ -32,7 +32,7 @@ def decoding_probe(
     ...     cache = KVCache(mask) if cache is None else cache
     ...     return cache.attend(x @ W_Q, x @ W_K, x @ W_V), cache
 
-    and for a model with a `past` ::
+    and for a model with a past
 
     >>> def step(ids, past):
     ...     out = model(ids, past_key_values=past, use_cache=True)

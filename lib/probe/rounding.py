@@ -7,12 +7,9 @@ So one huge activation hides nothing but itself.
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from lib.probe.calls import Call
 
 # A correct kernel may add up in another order when a number elsewhere, or the length, changes, and each
 # sum rounds. The share lies far above what that does to a few layers. Half precision rounds to 3 (float16) or 2
@@ -60,9 +57,12 @@ def dtypes_inside(run: Callable[[], Any], module: Any) -> set[str]:
 
 
 class Rounding:
-    """How large the outputs of a function are, by token and feature, and which differences are mere rounding."""
+    """How large the outputs of a function are, by token and feature, and which differences are mere rounding.
 
-    def __init__(self, call: "Call", tolerance: float | None):
+    `call`: a `Call` of the function; `tolerance`: the share that is given, or None for that of the dtypes.
+    """
+
+    def __init__(self, call: Callable, tolerance: float | None):
         tokens = call.tokens
         outputs = [call(x) for x in (tokens.x, tokens.other(1), tokens.other(2))]
         self.outputs = outputs[0]
@@ -82,13 +82,14 @@ class Rounding:
         varies = np.where(same, 0, self.sizes).max(initial=0)
         return same & (self.sizes > FAR_LARGER * varies) & (varies > 0)
 
-    def _share_of_responses(self, call: "Call") -> np.ndarray:
+    def _share_of_responses(self, call: Callable) -> np.ndarray:
         """The tolerance, raised where one unit of rounding in the input has a large effect."""
         unit, usual = UNIT[self.precision], self.usual(self.outputs)
         response = np.zeros_like(usual)
         for seed in (0, 1):
             other = call(call.tokens.rounded_otherwise(unit, seed))
-            response = np.maximum(response, _sizes(other - self.outputs))
+            with np.errstate(invalid="ignore"):  # ∞ − ∞
+                response = np.maximum(response, _sizes(other - self.outputs))
         share = np.divide(
             RESPONSES * response, usual, out=np.zeros_like(usual), where=usual > 0
         )
