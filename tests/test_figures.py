@@ -367,13 +367,13 @@ def test_the_cells_of_a_picture_lie_where_it_says_in_every_step():
 
 # Which cell of which step says what.
 SENTENCES = [
-    (STEPS, "scores", 7, 1, "muddy (i = 7) asks bank (j = 1): q · k = 4.18, divided by √2 this is the score 2.96."),
-    (STEPS, "mask", 7, 1, "muddy (i = 7) may read bank (j = 1): q · k = 4.18, score 2.96 is kept."),
-    (STEPS, "mask", 1, 7, "bank (i = 1) may not read muddy (j = 7): q · k = 0.78, score 0.55 becomes −∞."),
-    (STEPS, "weights", 7, 1, "muddy (i = 7) reads bank (j = 1): q · k = 4.18, score 2.96, weight 0.37."),
-    (STEPS, "weights", 1, 7, "bank (i = 1) may not read muddy (j = 7): q · k = 0.78, score −∞, weight 0."),
-    (SMALL, "scores", 1, 0, "b (i = 1) asks a (j = 0): score 0.50."),
-    (SMALL, "weights", 1, 0, "b (i = 1) reads a (j = 0): score 0.50, weight 0.40."),
+    (STEPS, "scores", 7, 1, "muddy (i = 8) asks bank (j = 2): q · k = 4.18, divided by √2 this is the score 2.96."),
+    (STEPS, "mask", 7, 1, "muddy (i = 8) may read bank (j = 2): q · k = 4.18, score 2.96 is kept."),
+    (STEPS, "mask", 1, 7, "bank (i = 2) may not read muddy (j = 8): q · k = 0.78, score 0.55 becomes −∞."),
+    (STEPS, "weights", 7, 1, "muddy (i = 8) reads bank (j = 2): q · k = 4.18, score 2.96, weight 0.37."),
+    (STEPS, "weights", 1, 7, "bank (i = 2) may not read muddy (j = 8): q · k = 0.78, score −∞, weight 0."),
+    (SMALL, "scores", 1, 0, "b (i = 2) asks a (j = 1): score 0.50."),
+    (SMALL, "weights", 1, 0, "b (i = 2) reads a (j = 1): score 0.50, weight 0.40."),
 ]  # fmt: skip
 
 
@@ -392,7 +392,7 @@ def test_queries_are_the_last_tokens():
     (axes,) = last.figure("mask").axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["very", "muddy"]
     assert last.says("mask")[0][7] == (
-        "very (i = 6) may not read muddy (j = 7): score 0.86 becomes −∞."
+        "very (i = 7) may not read muddy (j = 8): score 0.86 becomes −∞."
     )
 
 

@@ -105,15 +105,15 @@ class Steps:
         return f"Step {step}: {what}"
 
     def says(self, step: str) -> list[list[str]]:
-        """What each cell of one step says, (n_q, n_k) sentences."""
+        """What each cell of one step says, (n_q, n_k) sentences; positions count from 1, as in formulas."""
         n_q, n_k = self.scores.shape
         return [[self._sentence(step, i, j) for j in range(n_k)] for i in range(n_q)]
 
     def _sentence(self, step: str, i: int, j: int) -> str:
         n_q, n_k = self.scores.shape
         position = n_k - n_q + i
-        query = f"{self.tokens[position]} (i = {position})"
-        key = f"{self.tokens[j]} (j = {j})"
+        query = f"{self.tokens[position]} (i = {position + 1})"
+        key = f"{self.tokens[j]} (j = {j + 1})"
         score, weight = self.scores[i, j], self.weights[i, j]
         product = f"q · k = {score * np.sqrt(self.d_k):.2f}, " if self.d_k else ""
         if step == "scores":
