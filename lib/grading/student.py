@@ -1,7 +1,7 @@
 """What a check may ask of the learner: results and values, compared with the reference and with known mistakes."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from types import ModuleType
 
@@ -9,7 +9,10 @@ import numpy as np
 
 from lib.grading import pictures
 from lib.grading.answers import Answers, Unsolved, Wrong
+from lib.grading.feedback import Part
+from lib.grading.inputs import Inputs
 from lib.grading.known import Mistake, mistakes_of
+from lib.grading.slips import slips_of
 
 # Two float64 computations of one formula agree far better than this; a mistake does not.
 RELATIVE, ABSOLUTE = 1e-7, 1e-9
@@ -20,7 +23,7 @@ NOT_A_NUMBER = (
 ANOTHER_NUMBER = "It is another number. Write it as a formula of your own numbers; the hints say how."
 
 
-class Student:
+class Student(Inputs):
     """What a check sees of the learner: the answers, and the sentences that say what is wrong with them."""
 
     def __init__(
@@ -35,6 +38,7 @@ class Student:
         self._exercise = exercise
         self._lib_counts = lib_counts
         self._check = check
+        self.parts: list[Part] = []
 
     @property
     def id(self) -> str:
@@ -45,6 +49,18 @@ class Student:
     def used(self) -> set[str]:
         """The names of the learner's answers that the check has looked at."""
         return set(self._answers.used)
+
+    @contextmanager
+    def part(self, name: str, *, points: int = 0) -> Iterator[None]:
+        """What is asked inside decides about the answer `name` alone and its points; the check goes on."""
+        status, finding = "solved", None
+        try:
+            yield
+        except Unsolved:
+            status = "unsolved"
+        except Wrong as wrong:
+            status, finding = "wrong", wrong.finding
+        self.parts.append(Part(name, points, status, finding))
 
     def call(self, name: str, *arguments) -> np.ndarray:
         """Result of the learner's function `name`, as float64; the arguments are copied."""
@@ -121,8 +137,9 @@ class Student:
             raise Wrong(why, asked=asked)
         if abs(found - self.reference(reference)(self.id)) <= within:
             return
-        for known in mistakes_of(self._exercise, name):
-            if abs(found - known.function(self.id)) <= within:
+        right = self.reference(reference)
+        for known in mistakes_of(self._exercise, name) + slips_of(name, right):
+            if _explains(known, (self.id,), found, within=within):
                 why, named = known.explanation, known.name
                 break
         else:
@@ -144,6 +161,11 @@ class Student:
             known
             for known in mistakes_of(self._exercise, name)
             if _explains(known, arguments, result, by_type=by_type)
+        ]
+        candidates += [
+            slip
+            for slip in slips_of(name, self.reference(name))
+            if _explains(slip, arguments, result, by_type=by_type)
         ]
         if not by_type:
             from lib.grading.zoo import zoo_mistakes  # seldom needed; it loads much
@@ -201,6 +223,11 @@ class _Listing(Student):
         super().__init__(student._answers, student._exercise)
         self.asked: list[tuple[str, tuple]] = []
 
+    def part(self, name: str, **_) -> suppress:
+        return suppress(
+            Exception
+        )  # an answer fails; the next part is asked all the same
+
     def same(self, name: str, *arguments, **_) -> None:
         self.asked.append((name, arguments))
 
@@ -222,16 +249,22 @@ def asked_by(
 
 
 def _explains(
-    known: Mistake, arguments: tuple, result: np.ndarray, *, by_type: bool
+    known: Mistake,
+    arguments: tuple,
+    result: np.ndarray,
+    *,
+    by_type: bool = False,
+    within: float = 0.0,
 ) -> bool:
-    """Whether the mistake gives this result; a bug of the zoo may be made for other shapes."""
+    """Whether the mistake gives this result; a bug of the zoo, or a slip, may be made for others."""
     try:
         with np.errstate(all="ignore"):
             mistaken = np.asarray(known.function(*arguments))
     except ValueError:
         return False
     same_type = result.dtype == mistaken.dtype
-    return agree(result, mistaken) and (same_type or not by_type)
+    near = within and bool((abs(result - mistaken) <= within).all())
+    return (near or agree(result, mistaken)) and (same_type or not by_type)
 
 
 def _same(one: tuple, other: tuple) -> bool:
