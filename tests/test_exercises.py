@@ -277,10 +277,14 @@ def test_no_mistake_gives_anyone_the_right_number(trial, name, right):
 @each_exercise
 def test_the_exercise_has_every_kind_of_question(trial):
     titles = " / ".join(trial.references.TITLES.values())
-    for kind in ("From memory", "Find the bug", "Break "):
+    for kind in ("From memory", "Find the bug", "Break ", "Diagnosis"):
         assert kind in titles
-    headings = "\n".join(cell.source for cell in trial.exercise.cells)
-    assert re.search(r"^## [\d.]+ ★ From memory", headings, re.MULTILINE)
+    text = "\n".join(cell.source for cell in trial.exercise.cells)
+    assert re.search(r"^## [\d.]+ ★ From memory", text, re.MULTILINE)
+    assert re.search(r"^## [\d.]+ ★★★ Diagnosis", text, re.MULTILINE)
+    [open_question] = [c for c in trial.exercise.cells if c.id == "to-think-about"]
+    assert "<details>" in open_question.source, "its model answer is folded"
+    assert 5 <= len(trial.references.POINTS) <= 7
 
 
 @each_exercise

@@ -217,7 +217,7 @@ def test_the_page_maps_every_question_of_the_course(tmp_path, monkeypatch, capsy
         ("1.1", "solved"),
         ("1.2", "wrong"),
         ("1.3", "broken"),
-        ("1.6", "unsolved", 3, 2),
+        ("1.5", "unsolved", 3, 2),
     )
     assert main(["progress", "mine", "--out", "map.html"]) == 0
     printed = capsys.readouterr().out
@@ -230,14 +230,14 @@ def test_the_page_maps_every_question_of_the_course(tmp_path, monkeypatch, capsy
     questions = [q for exercise in progress.all_exercises() for q in exercise.POINTS]
     assert list(page.stops) == questions
     kinds = {question: kind for question, (kind, _) in page.stops.items()}
-    touched = [kinds.pop(q) for q in ("1.1", "1.2", "1.3", "1.6")]
+    touched = [kinds.pop(q) for q in ("1.1", "1.2", "1.3", "1.5")]
     assert touched == ["solved", "tried", "tried", "tried"]
-    assert "2 of 3 points, go on" in page.stops["1.6"][1]
+    assert "2 of 3 points, go on" in page.stops["1.5"][1]
     assert set(kinds.values()) == {"open"}
     for question, title in FIRST.TITLES.items():
         assert title in page.stops[question][1]
         assert f"{FIRST.POINTS[question]} points" in page.stops[question][1]
-    assert "Next: question 1.2, Weights are not shares." in text
+    assert "Next: question 1.2, A query that does not ask." in text
     assert set(page.addresses) == {
         "mine/a & b.ipynb",
         f"{progress_colab()}exercises/01_weighted_values.ipynb",

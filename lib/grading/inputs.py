@@ -78,6 +78,40 @@ class Inputs:
         if not (np.abs(after - before) <= room).all():
             raise Wrong(why, wanted=_shown(before), found=_shown(after))
 
+    def diagnoses(
+        self,
+        name: str,
+        outputs: dict[str, np.ndarray],
+        suspects: dict[int, Callable],
+        *arguments,
+    ) -> None:
+        """The learner's tuple `name` tells for each output, in order, which suspect made it from the arguments.
+
+        `outputs` are rounded to three decimals, as they are shown.
+        """
+        [told] = self.arrays(name, "n", n=len(outputs))
+        if unknown := [number for number in told if number not in suspects]:
+            raise Wrong(
+                f"There is no bug {unknown[0]:g}; they are numbered from 1 to {len(suspects)}."
+            )
+        made = [suspects[number](*arguments).round(3) for number in told]
+        wrong = [
+            (letter, number, output, other)
+            for (letter, output), number, other in zip(
+                outputs.items(), told, made, strict=True
+            )
+            if not np.array_equal(output, other)
+        ]
+        if wrong:
+            letter, number, output, other = wrong[0]
+            raise Wrong(
+                f"{len(outputs) - len(wrong)} of {len(outputs)} are right. Bug {number:g} makes another output than "
+                f"{letter}.",
+                asked=f"output {letter}",
+                wanted=_shown(output),
+                found=_shown(other),
+            )
+
 
 def _fit(found: list[tuple], wanted: list[list[str]], sizes: dict) -> bool:
     """Whether the shapes have the wanted axes: one name is one size everywhere."""

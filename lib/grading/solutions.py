@@ -124,11 +124,9 @@ def _check_call(call: ast.Call, function: ast.FunctionDef) -> CheckCall:
         section=constants.get("section", ""),
         hints=len(hints.elts) if isinstance(hints, ast.List) else int(bool(hints)),
         parts={
-            part.args[0].value: _constants(part).get("points", 0)
+            ast.unparse(part.args[0]).strip("'"): _constants(part).get("points", 0)
             for part in ast.walk(function)
-            if isinstance(part, ast.Call)
-            and getattr(part.func, "attr", None) == "part"
-            and isinstance(part.args[0], ast.Constant)
+            if isinstance(part, ast.Call) and getattr(part.func, "attr", None) == "part"
         },
     )
 

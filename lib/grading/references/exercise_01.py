@@ -11,27 +11,26 @@ import numpy as np
 from lib.examples import S
 from lib.grading.known import answered_by_attention, mistake
 from lib.grading.personal import own_numbers
-from lib.masks import causal
-from lib.numpy_attention import attention, softmax
+from lib.numpy_attention import softmax
 
 CHAPTER = "01_weighted_values"
 TITLE = "Weighted values"
 TITLES = {
     "1.1": "From memory: the output of one query",
-    "1.2": "Weights are not shares",
+    "1.2": "A query that does not ask",
     "1.3": "From scores to weights",
-    "1.4": "A query that does not ask",
+    "1.4": "From weights back to scores",
     "1.5": "Find the bug",
-    "1.6": "From weights back to scores",
-    "1.7": "Break it with an input: the heavy key that does not count",
+    "1.6": "Break it with an input: the heavy key that does not count",
+    "1.7": "Diagnosis",
 }
 POINTS = {
     "1.1": 2,
     "1.2": 2,
     "1.3": 3,
-    "1.4": 2,
+    "1.4": 3,
     "1.5": 3,
-    "1.6": 3,
+    "1.6": 2,
     "1.7": 3,
 }
 
@@ -60,40 +59,33 @@ mistakes_1_1 = [
     mistake("weighted_sum", "weights in the wrong order", "Each weight met the value of another key: the order is reversed. Weight j belongs to value j.")(lambda weights, values: weights[::-1] @ values),
     mistake("weighted_sum", "only the last part", "This is the part of the last key alone. In a loop, add each part to the sum so far: `total = total + part`.")(lambda weights, values: weights[-1] * values[-1]),
     mistake("weighted_sum", "softmax taken again", "You took the softmax of the weights. They are weights already: softmax made them of scores. Use them as they are.")(lambda weights, values: softmax(weights) @ values),
+    mistake("weighted_sum", "kept as whole numbers", "The values are whole numbers, and your sum is kept as one: `np.zeros_like(values[0])` copies their type. Begin with `np.zeros(values.shape[1])`.")(lambda weights, values: (weights @ values).astype(values.dtype)),
 ]
 
 
-def shares(weights, values):
-    """Which part of each coordinate of the output came from which key.
+def window_means(values, w):
+    """Row i is the mean of the last w values up to value i.
 
-    >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
-    >>> shares(np.array([0.3, 0.7]), values).round(3)
-    array([[0.462, 0.364, 0.34 ],
-           [0.538, 0.636, 0.66 ]])
-
-    Here coordinate 0 of the output is 0:
-
-    >>> shares(np.array([0.5, 0.5]), np.array([[1.0, 2.0], [-1.0, 2.0]]))
-    array([[nan, 0.5],
-           [nan, 0.5]])
+    >>> window_means(np.array([[2.0], [4.0], [9.0], [5.0]]), 2)
+    array([[2. ],
+           [3. ],
+           [6.5],
+           [7. ]])
     """
-    parts = (
-        weights[:, None] * values
-    )  # (n, d_v): what each key brings to each coordinate
-    output = parts.sum(axis=0)  # (d_v,)
-    undefined = np.full(parts.shape, np.nan)
-    return np.divide(parts, output, out=undefined, where=output != 0)
+    rows = range(len(values))
+    return np.stack([values[max(0, i - w + 1) : i + 1].mean(axis=0) for i in rows])
 
 
 mistakes_1_2 = [
-    mistake("shares", "weights taken for shares", "These are the weights, repeated. A weight says how much of a value is taken, a share how much of the output.")(lambda weights, values: np.repeat(weights[:, None], values.shape[1], axis=1)),
-    mistake("shares", "parts, not shares", "These are the parts `weight × value`. A share is a part divided by the whole: the output's coordinate.")(lambda weights, values: weights[:, None] * values),
-    mistake("shares", "weights left out", "These are shares of the plain sum of the values. Multiply each value by its weight before you compare.")(lambda weights, values: values / values.sum(axis=0)),
-    mistake("shares", "divided along the wrong axis", "Your rows add up to 1. A share compares the keys within one coordinate, so the columns must add up to 1.")(lambda weights, values: weights[:, None] * values / (weights[:, None] * values).sum(axis=1, keepdims=True)),
-    mistake("shares", "divided by zero", "Where the output's coordinate is 0 you divide by zero and get an infinite share. Put `np.nan` there.")(lambda weights, values: weights[:, None] * values / (weights @ values)),
-    mistake("shares", "zero for undefined", "Where the output's coordinate is 0 you answer 0, as if no key had brought anything. Put `np.nan` there.")(lambda weights, values: np.nan_to_num(weights[:, None] * values / (weights @ values), nan=0.0, posinf=0.0, neginf=0.0)),
-    mistake("shares", "signs dropped", "You compare absolute values. Parts of opposite sign pull against each other: shares may be negative or above 1.")(lambda weights, values: np.abs(weights[:, None] * values) / (weights @ np.abs(values))),
-    mistake("shares", "divided by the sum of everything", "You divided by the sum of all parts, so all shares together are 1. Each coordinate is a whole of its own: its column must add up to 1.")(lambda weights, values: weights[:, None] * values / (weights @ values).sum()),
+    answered_by_attention("window_means", like="sliding_attention")(lambda attend: lambda values, w: attend(*np.zeros((2, len(values), 1)), values * 1.0)),
+    mistake("window_means", "window forgotten", "These are the means of everything up to row i: the window is missing.")(lambda values, w: np.cumsum(values, axis=0) / np.arange(1, len(values) + 1)[:, None]),
+    mistake("window_means", "mean of everything", "Every row is the mean of all values, later ones too.", bug="mask_thrown_away")(lambda values, w: np.broadcast_to(values.mean(axis=0), values.shape)),
+    mistake("window_means", "one row too many", "Your window has w + 1 rows: row i and w before it. It should have w, row i among them.", bug="window_one_too_wide")(lambda values, w: window_means(values, w + 1)),
+    mistake("window_means", "own row left out", "Row i is left out of its own window. A query reads its own position too.", bug="own_position_left_out")(lambda values, w: np.stack([values[max(0, i - w) : max(i, 1)].mean(axis=0) for i in range(len(values))])),
+    mistake("window_means", "divided by w at the start too", "The first rows have fewer than w values, but you divide them by w. Divide by the number of values that there are.")(lambda values, w: window_means(values, w) * np.minimum(np.arange(len(values)) + 1, w)[:, None] / w),
+    mistake("window_means", "sums, not means", "These are sums. Divide each by the number of its values.")(lambda values, w: window_means(values, w) * np.minimum(np.arange(len(values)) + 1, w)[:, None]),
+    mistake("window_means", "the window lies ahead", "Row i averages itself and the rows after it. Turn it around: the rows before it.", bug="transposed_mask")(lambda values, w: window_means(values[::-1], w)[::-1]),
+    mistake("window_means", "the window on both sides", "Your window reaches w − 1 rows ahead as well. A query may not read later rows.", bug="two_sided_window")(lambda values, w: np.stack([values[max(0, i - w + 1) : i + w].mean(axis=0) for i in range(len(values))])),
 ]
 
 
@@ -143,27 +135,50 @@ mistakes_1_3 = [
 ]
 
 
-def prefix_means(values):
-    """Row i is the mean of the values 0 … i.
+def weights_of(student_id):
+    """Two weights of your own, in hundredths."""
+    [percent] = own_numbers(student_id, "1.4", count=1, low=22, high=39)
+    return np.array([percent, 100 - percent]) / 100
 
-    >>> prefix_means(np.array([[2.0], [4.0], [9.0]]))
-    array([[2.],
-           [3.],
-           [5.]])
+
+my_weights = weights_of(student_id)
+
+
+def scores_for(weights):
+    """Scores whose softmax is `weights`, up to a common shift.
+
+    >>> scores = scores_for(np.array([0.3, 0.7]))
+    >>> (scores[1] - scores[0]).round(4)
+    np.float64(0.8473)
     """
-    counts = np.arange(1, len(values) + 1)[:, None]  # row i averages i + 1 values
-    return np.cumsum(values, axis=0) / counts
+    with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
+        return np.log(weights)
+
+
+# e^(s_1 - s_0) is the ratio of the weights; the logarithm undoes the exponential.
+my_difference = np.log(my_weights[1] / my_weights[0])
+
+
+def own_difference(student_id):
+    first, second = weights_of(student_id)
+    return np.log(second / first)
 
 
 mistakes_1_4 = [
-    answered_by_attention("prefix_means")(lambda attend: lambda values: attend(*np.zeros((2, len(values), 1)), values * 1.0)),
-    mistake("prefix_means", "mean of everything", "Every row is the mean of all values, later ones too. Row i may average the rows 0 … i only.", bug="mask_thrown_away")(lambda values: np.broadcast_to(values.mean(axis=0), values.shape)),
-    mistake("prefix_means", "own position left out", "Row i averages the rows before i and leaves out row i itself. A query reads its own position too.", bug="own_position_left_out")(lambda values: (np.cumsum(values, axis=0) - values) / np.maximum(np.arange(len(values)), 1)[:, None]),
-    mistake("prefix_means", "first row empty", "Row 0 is the mean of nothing, which is NaN: `values[:i]` stops before row i. Row i needs the rows 0 … i.")(lambda values: np.vstack([np.full(values.shape[1], np.nan), prefix_means(values)[:-1]])),
-    mistake("prefix_means", "sums, not means", "These are running sums. Divide row i by the number of values in it.")(lambda values: np.cumsum(values, axis=0)),
-    mistake("prefix_means", "divided by n", "You divided every row by n, the number of all values. Row i has i + 1 values.")(lambda values: np.cumsum(values, axis=0) / len(values)),
-    mistake("prefix_means", "count off by one", "You divided row i by i. Positions count from 0, so row i has i + 1 values.")(lambda values: np.cumsum(values, axis=0) / np.arange(len(values))[:, None]),
-    mistake("prefix_means", "reads the future", "Row i averages the rows i … n − 1: the present and the future. Turn it around: the rows 0 … i.", bug="transposed_mask")(lambda values: prefix_means(values[::-1])[::-1]),
+    mistake("scores_for", "weights taken for scores", "You returned the weights themselves. Softmax takes exponentials, so undo an exponential: take a logarithm.")(lambda weights: weights),
+    mistake("scores_for", "softmax twice", "You took the softmax of the weights. That goes one more step forward; you have to go back.")(lambda weights: np.exp(weights) / np.exp(weights).sum()),
+    mistake("scores_for", "exponential for logarithm", "You took the exponential. Softmax does that already; undo it with the logarithm.")(lambda weights: np.exp(weights)),
+    mistake("scores_for", "log-odds", "These are log-odds, ln(w / (1 − w)), which undo the sigmoid. For softmax compare a weight with the other weights.")(lambda weights: np.log(weights / (1 - weights))),
+    mistake("scores_for", "logarithm of another base", "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda weights: np.log2(weights)),
+    mistake("scores_for", "logarithm to base 10", "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda weights: np.log10(weights)),
+    mistake("scores_for", "sign turned around", "The sign is turned around: a larger weight needs a larger score.")(lambda weights: -np.log(weights)),
+    mistake("my_difference", "difference of the weights", "You subtracted the weights. A difference of scores becomes a ratio of weights: s₁ − s₀ is the logarithm of that ratio.")(lambda student_id: np.diff(weights_of(student_id))[0]),
+    mistake("my_difference", "logarithm of the difference", "You took the logarithm of the difference of the weights. It is the other way round: the difference of the logarithms, which is the logarithm of the ratio.")(lambda student_id: np.log(np.diff(weights_of(student_id))[0])),
+    mistake("my_difference", "ratio of the weights", "That is the ratio of the weights, e to the power of what is asked. Take its logarithm.")(lambda student_id: np.exp(own_difference(student_id))),
+    mistake("my_difference", "sign turned around", "That is the score of key 0 minus the score of key 1. Key 1 has the larger weight, so its score is the larger one.")(lambda student_id: -own_difference(student_id)),
+    mistake("my_difference", "logarithm of another base", "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda student_id: own_difference(student_id) / np.log(2)),
+    mistake("my_difference", "logarithm to base 10", "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda student_id: own_difference(student_id) / np.log(10)),
+    mistake("my_difference", "a score instead of a difference", "That is a score for key 1 alone. Scores have no meaning alone, since a common shift changes nothing: subtract the score of key 0.")(lambda student_id: np.log(weights_of(student_id)[1])),
 ]
 
 
@@ -215,53 +230,7 @@ mistakes_1_5 = [
     mistake("fixed_attention", "scale forgotten", "The mask is right, but the scores are no longer divided by √d_k.")(lambda q, k, v: fixed_attention(q * np.sqrt(q.shape[1]), k, v)),
     mistake("fixed_attention", "sums of rows laid along the columns", "`sum(axis=1)` is a vector with one sum for each row, and NumPy lays it along the columns. With `keepdims=True` it stays a column, and each row is divided by its own sum.")(lambda q, k, v: (e := np.tril(np.exp(all_scores(q, k)))) / e.sum(axis=1) @ v),
     mistake("fixed_attention", "divided by one sum for all rows", "You divided by the sum of the whole matrix. Each query has its own weights: every row must sum to 1.")(lambda q, k, v: (e := np.tril(np.exp(all_scores(q, k) - all_scores(q, k).max(axis=1, keepdims=True)))) / e.sum() @ v),
-]
-
-
-def weights_of(student_id):
-    """Two weights of your own, in hundredths."""
-    [percent] = own_numbers(student_id, "1.6", count=1, low=22, high=39)
-    return np.array([percent, 100 - percent]) / 100
-
-
-my_weights = weights_of(student_id)
-
-
-def scores_for(weights):
-    """Scores whose softmax is `weights`, up to a common shift.
-
-    >>> scores = scores_for(np.array([0.3, 0.7]))
-    >>> (scores[1] - scores[0]).round(4)
-    np.float64(0.8473)
-    """
-    with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
-        return np.log(weights)
-
-
-# e^(s_1 - s_0) is the ratio of the weights; the logarithm undoes the exponential.
-my_difference = np.log(my_weights[1] / my_weights[0])
-
-
-def own_difference(student_id):
-    first, second = weights_of(student_id)
-    return np.log(second / first)
-
-
-mistakes_1_6 = [
-    mistake("scores_for", "weights taken for scores", "You returned the weights themselves. Softmax takes exponentials, so undo an exponential: take a logarithm.")(lambda weights: weights),
-    mistake("scores_for", "softmax twice", "You took the softmax of the weights. That goes one more step forward; you have to go back.")(lambda weights: np.exp(weights) / np.exp(weights).sum()),
-    mistake("scores_for", "exponential for logarithm", "You took the exponential. Softmax does that already; undo it with the logarithm.")(lambda weights: np.exp(weights)),
-    mistake("scores_for", "log-odds", "These are log-odds, ln(w / (1 − w)), which undo the sigmoid. For softmax compare a weight with the other weights.")(lambda weights: np.log(weights / (1 - weights))),
-    mistake("scores_for", "logarithm of another base", "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda weights: np.log2(weights)),
-    mistake("scores_for", "logarithm to base 10", "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda weights: np.log10(weights)),
-    mistake("scores_for", "sign turned around", "The sign is turned around: a larger weight needs a larger score.")(lambda weights: -np.log(weights)),
-    mistake("my_difference", "difference of the weights", "You subtracted the weights. A difference of scores becomes a ratio of weights: s₁ − s₀ is the logarithm of that ratio.")(lambda student_id: np.diff(weights_of(student_id))[0]),
-    mistake("my_difference", "logarithm of the difference", "You took the logarithm of the difference of the weights. It is the other way round: the difference of the logarithms, which is the logarithm of the ratio.")(lambda student_id: np.log(np.diff(weights_of(student_id))[0])),
-    mistake("my_difference", "ratio of the weights", "That is the ratio of the weights, e to the power of what is asked. Take its logarithm.")(lambda student_id: np.exp(own_difference(student_id))),
-    mistake("my_difference", "sign turned around", "That is the score of key 0 minus the score of key 1. Key 1 has the larger weight, so its score is the larger one.")(lambda student_id: -own_difference(student_id)),
-    mistake("my_difference", "logarithm of another base", "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda student_id: own_difference(student_id) / np.log(2)),
-    mistake("my_difference", "logarithm to base 10", "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda student_id: own_difference(student_id) / np.log(10)),
-    mistake("my_difference", "a score instead of a difference", "That is a score for key 1 alone. Scores have no meaning alone, since a common shift changes nothing: subtract the score of key 0.")(lambda student_id: np.log(weights_of(student_id)[1])),
+    mistake("fixed_attention", "−100 for −∞", "You fill in −100. Here the allowed scores are lower still, so the future is read after all. Only −∞ lies below every score.", bug="large_negative_number")(lambda q, k, v: attention_of(np.where(np.tri(len(q), dtype=bool), all_scores(q, k), -100.0), v)),
 ]
 
 
@@ -274,3 +243,43 @@ def without_heaviest(weights, values):
 # The value of the heavy key is the weighted average of the others: 0.6 · 1 + 0.4 · 6 = 3.
 heavy_weights = np.array([0.9, 0.06, 0.04])
 heavy_values = np.array([[3.0], [1.0], [6.0]])
+
+
+queries = np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 2.0], [1.0, 1.0]])
+keys = np.array([[1.0, 1.0], [0.0, 2.0], [2.0, 0.0], [1.0, -1.0]])
+values = np.array([2.0, 4.0, 8.0, 16.0])
+outputs = {
+    "A": np.array([0.442, 1.055, 3.767, 5.516]),
+    "B": np.array([2.0, 2.0, 2.091, 3.066]),
+    "C": np.array([2.0, 2.538, 3.829, 5.156]),
+    "D": np.array([2.0, 3.609, 3.808, 5.683]),
+}
+
+
+diagnosis = (3, 5, 1, 2)
+
+
+def exponentials_over(scores, axis):
+    exponentials = np.exp(scores)
+    return exponentials / exponentials.sum(axis=axis, keepdims=True)
+
+
+def weights_by_bug(q, k, scale=1.0, axis=1, mask=None):
+    allowed = np.tri(len(q), dtype=bool) if mask is None else mask
+    scores = q @ k.T / np.sqrt(2) * scale
+    return exponentials_over(np.where(allowed, scores, -np.inf), axis)
+
+
+SUSPECTS = {
+    1: lambda q, k, v: weights_by_bug(q, k, scale=np.sqrt(2)) @ v,
+    2: lambda q, k, v: weights_by_bug(k, q) @ v,
+    3: lambda q, k, v: suspect_attention(q, k, v),
+    4: lambda q, k, v: weights_by_bug(q, k, axis=0) @ v,
+    5: lambda q, k, v: weights_by_bug(q, k) @ np.append(v[:1], v[:-1]),
+    6: lambda q, k, v: (
+        weights_by_bug(
+            q, k, mask=np.tri(4, k=-1, dtype=bool) | (np.arange(16) == 0).reshape(4, 4)
+        )
+        @ v
+    ),
+}

@@ -19,20 +19,20 @@ TITLE = "The masking lemma"
 TITLES = {
     "2.1": "From memory: the causal mask",
     "2.2": "The worked example, put right",
-    "2.3": "The leak of the multiplicative mask",
+    "2.3": "One mask, three dialects",
     "2.4": "Fewer queries than keys",
-    "2.5": "One mask, three dialects",
-    "2.6": "Find the bug",
-    "2.7": "Break the multiplicative mask with an input",
+    "2.5": "Find the bug",
+    "2.6": "Break the multiplicative mask with an input",
+    "2.7": "Diagnosis",
 }
 POINTS = {
     "2.1": 2,
     "2.2": 2,
-    "2.3": 3,
+    "2.3": 2,
     "2.4": 2,
     "2.5": 3,
     "2.6": 3,
-    "2.7": 3,
+    "2.7": 4,
 }
 
 
@@ -104,68 +104,44 @@ mistakes_2_2 = [
 ]
 
 
-def leak(scores):
-    """The weight on the future, row by row, when the scores are multiplied by the mask.
+def to_sdpa(blocked):
+    """The mask of document 004 (True: blocked) for F.scaled_dot_product_attention.
 
-    >>> leak(S).round(4)
-    array([0.4239, 0.1528, 0.    ])
-    >>> leak(np.zeros((4, 4)))  # all scores 0: every key gets 1/4
-    array([0.75, 0.5 , 0.25, 0.  ])
+    >>> to_sdpa(np.array([[False, True], [False, False]]))
+    array([[ True, False],
+           [ True,  True]])
     """
-    n = len(scores)
-    future = n - np.arange(1, n + 1)  # how many keys lie after each query
-    past = np.tril(np.exp(scores)).sum(axis=1)  # Σ e^s over the keys j ≤ i
-    return future / (past + future)
+    return ~blocked
 
 
-def row_of(student_id):
-    """A score in tenths and a number of future keys, both of your own."""
-    [tenths] = own_numbers(student_id, "2.3 score", count=1, low=5, high=15)
-    [future] = own_numbers(student_id, "2.3 future", count=1, low=2, high=9)
-    return tenths / 10, future
+def to_additive(allowed):
+    """The mask of F.scaled_dot_product_attention as floats to be added to the scores.
 
-
-my_score, my_future = row_of(student_id)
-
-
-# One key brings e^score, each of the others e^0 = 1.
-my_leak = my_future / (np.exp(my_score) + my_future)
-
-
-def of_the_past(scores):
-    return np.tril(np.exp(scores)).sum(axis=1)
-
-
-def keys_after(scores):
-    return np.arange(len(scores))[::-1]
-
-
-def own_leak(student_id):
-    score, future = row_of(student_id)
-    return future / (np.exp(score) + future)
+    >>> to_additive(np.array([[True, False], [True, True]]))
+    array([[  0., -inf],
+           [  0.,   0.]], dtype=float32)
+    """
+    # np.where takes one of two values. ~allowed * -np.inf would compute 0 · ∞, which is NaN.
+    return np.where(allowed, np.float32(0), np.float32(-np.inf))
 
 
 mistakes_2_3 = [
-    mistake("leak", "past keys counted", "You counted the i keys of the past. The ones in the numerator are those of the n − i keys of the future.")(lambda scores: (i := len(scores) - keys_after(scores)) / (of_the_past(scores) + i)),
-    mistake("leak", "numerator of the past", "Your denominator is right, but the numerator has i ones. The future has n − i keys.")(lambda scores: (len(scores) - keys_after(scores)) / (of_the_past(scores) + keys_after(scores))),
-    mistake("leak", "ones forgotten in the denominator", "You divided by the sum over the past alone. The ones of the future stand in the denominator too.")(lambda scores: keys_after(scores) / of_the_past(scores)),
-    mistake("leak", "one key too many", "You counted one future key too many: code counts rows from 0, so row i has n − 1 − i keys after it.")(lambda scores: (keys_after(scores) + 1) / (of_the_past(scores) + keys_after(scores) + 1)),
-    mistake("leak", "whole row", "You added up the whole row, which always sums to 1. The leak is the weight on the keys j > i only.")(lambda scores: softmax(np.tril(scores)).sum(axis=1)),
-    mistake("leak", "weight of the past", "This is the weight that stays on the past and the present. The leak is what is missing to 1.")(lambda scores: 1 - leak(scores)),
-    mistake("leak", "no mask at all", "This is the weight on the future without any mask. Under the multiplicative mask a future score counts as 0, whatever it was.")(lambda scores: np.triu(softmax(scores), 1).sum(axis=1)),
-    mistake("leak", "no leak", "You filled in −∞, and so nothing leaks. Document 004 multiplies: a hidden score becomes 0.")(lambda scores: np.triu(masked_weights(scores), 1).sum(axis=1)),
-    mistake("leak", "exponential forgotten", "The past enters your denominator with its scores, or with ones. Softmax adds up exponentials: every key of the past brings e^s.")(lambda scores: keys_after(scores) / (np.tril(scores).sum(axis=1) + keys_after(scores))),
-    mistake("leak", "own position left out", "Your sum over the past leaves out the query's own key. It runs over j ≤ i.")(lambda scores: keys_after(scores) / (of_the_past(scores) - np.exp(np.diagonal(scores)) + keys_after(scores))),
-    mistake("leak", "ones counted twice", "The ones of the future stand in your denominator twice: exp of a score that was set to 0 is already a 1.")(lambda scores: keys_after(scores) / (of_the_past(scores) + 2 * keys_after(scores))),
-    mistake("leak", "scores of the future in the denominator", "Your denominator adds up e^s over the whole row, and the ones as well. The mask has replaced the scores of the future by 0: e^s runs over j ≤ i only.")(lambda scores: keys_after(scores) / (np.exp(scores).sum(axis=1) + keys_after(scores))),
-    mistake("leak", "own key counted as future", "You added up the diagonal too: the query's own key is no future. `np.triu(weights, 1)` begins above the diagonal.")(lambda scores: np.triu(softmax(np.tril(scores))).sum(axis=1)),
-    mistake("my_leak", "exponential forgotten", "Your own key enters with its score. Softmax adds up exponentials: it brings e^score.")(lambda student_id: (lambda score, future: future / (score + future))(*row_of(student_id))),
-    mistake("my_leak", "weight of the past", "This is the weight that stays on the query's own key. The leak is what is missing to 1.")(lambda student_id: 1 - own_leak(student_id)),
-    mistake("my_leak", "ones forgotten in the denominator", "You divided by e^score alone. The ones of the future stand in the denominator too.")(lambda student_id: (lambda score, future: future / np.exp(score))(*row_of(student_id))),
-    mistake("my_leak", "own score replaced too", "You let every key count alike. The mask replaces the scores of the future alone; the query keeps its own score.")(lambda student_id: (lambda score, future: future / (1 + future))(*row_of(student_id))),
-    mistake("my_leak", "no leak", "That is the leak under −∞. Document 004 multiplies: a hidden score becomes 0, and e⁰ = 1.")(lambda student_id: 0),
-    mistake("my_leak", "one key too many", "You counted one future key too many.")(lambda student_id: (lambda score, future: (future + 1) / (np.exp(score) + future + 1))(*row_of(student_id))),
+    mistake("to_sdpa", "polarity not changed", "The mask is unchanged, so True still says blocked. Here True must say may attend: the future would be all that is read.", bug="inverted_mask")(lambda blocked: blocked),
+    mistake("to_sdpa", "transposed", "You exchanged queries and keys. That also moves the triangle, but a row must stay a query: change True and False instead.", bug="transposed_mask")(lambda blocked: blocked.T),
+    mistake("to_additive", "large negative number for −∞", "You put −10⁹ in place of −∞. It hides a key only beside scores that are much larger. Put −∞.", bug="large_negative_number")(lambda allowed: np.where(allowed, np.float32(0), np.float32(-1e9))),
+    mistake("to_additive", "smallest float for −∞", "You put the smallest float32 in place of −∞. Where a whole row is blocked, the softmax is then uniform, as if nothing were. Put −∞.")(lambda allowed: np.where(allowed, np.float32(0), np.finfo(np.float32).min)),
+    mistake("to_additive", "multiplied by infinity", "You multiplied by −∞, and 0 · ∞ is NaN: every allowed pair is lost. Choose one of two values, with `np.where`.")(lambda allowed: ~allowed * np.float32(-np.inf)),
+    mistake("to_additive", "zeros and ones", "These are ones and zeros. Added to the scores, a 0 hides nothing: e⁰ = 1. A hidden pair needs −∞.", bug="boolean_mask_added")(lambda allowed: allowed.astype(np.float32)),
+    mistake("to_additive", "sign turned around", "You put +∞ at the hidden pairs. Then they take all the weight, and ∞/∞ is NaN. Put −∞.")(lambda allowed: np.where(allowed, np.float32(0), np.float32(np.inf))),
+    mistake("to_additive", "wrong type of float", "The values are right, but as float64. The scores are float32, and PyTorch refuses a mask of another float type.")(lambda allowed: np.where(allowed, 0.0, -np.inf)),
+    mistake("to_additive", "left as booleans", "These are still booleans. If you began with `np.zeros_like(allowed)`: that makes booleans too, and −∞ put there becomes True. Begin with `dtype=np.float32`.")(lambda allowed: ~allowed),
 ]
+
+
+def attention_of_004(query, key, value, blocked):
+    """Document 004's attention: True means blocked. Tensors (tokens, features)."""
+    scores = query @ key.T / query.shape[-1] ** 0.5
+    return scores.masked_fill(blocked, float("-inf")).softmax(dim=-1) @ value
 
 
 def chunk_mask(n_q, n_k):
@@ -186,58 +162,6 @@ mistakes_2_4 = [
     mistake("chunk_mask", "cache hidden", "Inside the chunk this is right, but the earlier keys are hidden. They lie in the past: every query may read them.")(lambda n_q, n_k: np.tri(n_q, n_k, n_k - n_q, dtype=bool) & (np.arange(n_k) >= n_k - n_q)),
     mistake("chunk_mask", "shift in the wrong direction", "You moved the triangle to the left, so most queries read nothing. All may read the earlier keys: move it right.")(lambda n_q, n_k: np.tri(n_q, n_k, n_q - n_k, dtype=bool)),
 ]
-
-
-def to_sdpa(blocked):
-    """The mask of document 004 (True: blocked) for F.scaled_dot_product_attention.
-
-    >>> to_sdpa(np.array([[False, True], [False, False]]))
-    array([[ True, False],
-           [ True,  True]])
-    """
-    return ~blocked
-
-
-def to_mha(allowed):
-    """The mask of F.scaled_dot_product_attention for nn.MultiheadAttention.
-
-    >>> to_mha(np.array([[True, False], [True, True]]))
-    array([[False,  True],
-           [False, False]])
-    """
-    return ~allowed
-
-
-def to_additive(blocked):
-    """The boolean mask of nn.MultiheadAttention as floats to be added to the scores.
-
-    >>> to_additive(np.array([[False, True], [False, False]]))
-    array([[  0., -inf],
-           [  0.,   0.]], dtype=float32)
-    """
-    # np.where takes one of two values. blocked * -np.inf would compute 0 · ∞, which is NaN.
-    return np.where(blocked, np.float32(-np.inf), np.float32(0))
-
-
-mistakes_2_5 = [
-    mistake("to_sdpa", "polarity not changed", "The mask is unchanged, so True still says blocked. Here True must say may attend: the future would be all that is read.", bug="inverted_mask")(lambda blocked: blocked),
-    mistake("to_sdpa", "transposed", "You exchanged queries and keys. That also moves the triangle, but a row must stay a query: change True and False instead.", bug="transposed_mask")(lambda blocked: blocked.T),
-    mistake("to_mha", "polarity not changed", "The mask is unchanged, so True still says may attend. In nn.MultiheadAttention True says blocked.", bug="one_mask_for_two_libraries")(lambda allowed: allowed),
-    mistake("to_mha", "transposed", "You exchanged queries and keys. A row must stay a query: change True and False instead.")(lambda allowed: allowed.T),
-    mistake("to_additive", "large negative number for −∞", "You put −10⁹ in place of −∞. It hides a key only beside scores that are much larger. Put −∞.", bug="large_negative_number")(lambda blocked: np.where(blocked, np.float32(-1e9), np.float32(0))),
-    mistake("to_additive", "smallest float for −∞", "You put the smallest float32 in place of −∞. Where a whole row is blocked, the softmax is then uniform, as if nothing were. Put −∞.")(lambda blocked: np.where(blocked, np.finfo(np.float32).min, np.float32(0))),
-    mistake("to_additive", "multiplied by infinity", "You multiplied by −∞, and 0 · ∞ is NaN: every allowed pair is lost. Choose one of two values, with `np.where`.")(lambda blocked: blocked * np.float32(-np.inf)),
-    mistake("to_additive", "zeros and ones", "These are ones and zeros. Added to the scores, a 0 hides nothing: e⁰ = 1. A hidden pair needs −∞.")(lambda blocked: (~blocked).astype(np.float32)),
-    mistake("to_additive", "sign turned around", "You put +∞ at the blocked pairs. Then they take all the weight, and ∞/∞ is NaN. Put −∞.")(lambda blocked: np.where(blocked, np.float32(np.inf), np.float32(0))),
-    mistake("to_additive", "wrong type of float", "The values are right, but as float64. The scores are float32, and PyTorch refuses a mask of another float type.")(lambda blocked: np.where(blocked, -np.inf, 0.0)),
-    mistake("to_additive", "left as booleans", "These are still booleans. If you began with `np.zeros_like(blocked)`: that makes booleans too, and −∞ put there becomes True. Begin with `dtype=np.float32`.")(lambda blocked: blocked),
-]
-
-
-def attention_of_004(query, key, value, blocked):
-    """Document 004's attention: True means blocked. Tensors (tokens, features)."""
-    scores = query @ key.T / query.shape[-1] ** 0.5
-    return scores.masked_fill(blocked, float("-inf")).softmax(dim=-1) @ value
 
 
 def suspect_attention(q, k, v, training):
@@ -283,7 +207,7 @@ def allowed_in(q, k):
     return np.tri(len(q), len(k), len(k) - len(q), dtype=bool)
 
 
-mistakes_2_6 = [
+mistakes_2_5 = [
     answered_by_attention("fixed_attention")(lambda attend: lambda q, k, v, training: attend(q, k, v)),
     mistake("fixed_attention", "bug still there", "This gives the same as the suspect: without training, nothing is masked. A text that is evaluated is there as a whole, too.", bug="masked_only_in_training")(lambda q, k, v, training: suspect_attention(q, k, v, training)),
     mistake("fixed_attention", "mask removed in training", "Now nothing is masked in training, where the suspect was right. The future must be hidden in both modes.", bug="mask_thrown_away")(lambda q, k, v, training: attention_of(all_scores(q, k), v)),
@@ -299,7 +223,75 @@ def multiplied_attention(q, k, v):
     return softmax(scores * np.tri(len(scores))) @ v
 
 
+def row_of(student_id):
+    """A score in tenths and a number of future keys, both of your own."""
+    [tenths] = own_numbers(student_id, "2.6 score", count=1, low=16, high=24)
+    [future] = own_numbers(student_id, "2.6 future", count=1, low=2, high=4)
+    return tenths / 10, future
+
+
+my_score, my_future = row_of(student_id)
+
+
+# One key brings e^score, each of the others e^0 = 1.
+my_leak = my_future / (np.exp(my_score) + my_future)
+
+
 # As many future tokens as allowed, and an own score as small as allowed: 1 · (−1).
 before = (np.ones((8, 1)), -np.ones((8, 1)), np.full((8, 1), -1.0))
 # Every value of the future goes from one end to the other.
 after = (*before[:2], np.array([[-1.0]] + 7 * [[1.0]]))
+
+
+def own_leak(student_id):
+    score, future = row_of(student_id)
+    return future / (np.exp(score) + future)
+
+
+mistakes_2_6 = [
+    mistake("my_leak", "exponential forgotten", "Your own key enters with its score. Softmax adds up exponentials: it brings e^score.")(lambda student_id: (lambda score, future: future / (score + future))(*row_of(student_id))),
+    mistake("my_leak", "weight of the past", "This is the weight that stays on the query's own key. The leak is what is missing to 1.")(lambda student_id: 1 - own_leak(student_id)),
+    mistake("my_leak", "ones forgotten in the denominator", "You divided by e^score alone. The ones of the future stand in the denominator too.")(lambda student_id: (lambda score, future: future / np.exp(score))(*row_of(student_id))),
+    mistake("my_leak", "own score replaced too", "You let every key count alike. The mask replaces the scores of the future alone; the query keeps its own score.")(lambda student_id: (lambda score, future: future / (1 + future))(*row_of(student_id))),
+    mistake("my_leak", "no leak", "That is the leak under −∞. Document 004 multiplies: a hidden score becomes 0, and e⁰ = 1.")(lambda student_id: 0),
+    mistake("my_leak", "one key too many", "You counted one future key too many.")(lambda student_id: (lambda score, future: (future + 1) / (np.exp(score) + future + 1))(*row_of(student_id))),
+]
+
+
+four_scores = np.array(
+    [
+        [0.0, 2.0, 1.0, -1.0],
+        [1.0, 0.0, 0.0, 2.0],
+        [-1.0, 1.0, 0.0, 1.0],
+        [0.0, 1.0, -2.0, 0.0],
+    ]
+)
+four_values = np.array([1.0, 2.0, 4.0, 8.0])
+outputs = {
+    "A": np.array([2.373, 4.106, 3.501, 3.086]),
+    "B": np.array([0.087, 0.39, 1.441, 3.086]),
+    "C": np.array([1.881, 1.269, 4.637, 3.086]),
+    "D": np.array([3.75, 2.924, 3.501, 3.086]),
+}
+
+
+diagnosis = (4, 2, 6, 1)
+
+
+def shared_out(scores):
+    exponentials = np.exp(scores)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+FOUR = np.tri(4, dtype=bool)
+SUSPECTS = {
+    1: lambda scores, v: shared_out(scores * FOUR) @ v,
+    2: lambda scores, v: shared_out(scores) * FOUR @ v,
+    3: lambda scores, v: shared_out(scores - 2.0 * ~FOUR) @ v,
+    4: lambda scores, v: shared_out(scores + FOUR) @ v,
+    5: lambda scores, v: shared_out(np.where(np.tri(4, k=1), scores, -np.inf)) @ v,
+    6: lambda scores, v: (
+        shared_out(np.where(np.kron(np.tri(2), np.ones((2, 2))), scores, -np.inf)) @ v
+    ),
+    7: lambda scores, v: shared_out(np.where(FOUR.T, scores, -np.inf)) @ v,
+}
