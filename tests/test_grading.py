@@ -157,7 +157,9 @@ def test_a_type_can_be_asked_for(exercise):
         _, finding = judged_as(answer)
         assert (finding.misconception, finding.why) == ("sign", "They are negative.")
     _, finding = judged_as(lambda x: [True, False])
-    assert finding.why == "The numbers differ most at [1]: wanted 1, found 0."
+    assert finding.why == (
+        "1 of 2 booleans differ. The first one is at [1]: wanted True, found False."
+    )
 
 
 def test_without_a_type_only_the_values_count(exercise):

@@ -57,7 +57,7 @@ def test_a_mask_is_drawn_in_rows():
         (np.array([0.5, -np.inf, np.inf, np.nan]), "[0.5, −∞, ∞, nan]"),
         (np.array([1, 22]), "[1, 22]"),
         (np.array(3.0), "3"),
-        (np.array([True, False]), "[1, 0]"),
+        (np.array([True, False]), "[True, False]"),
         (np.zeros((5, 5)), "an array of shape (5, 5)"),
         (np.ones((40, 40), dtype=bool), "an array of shape (40, 40)"),
     ],

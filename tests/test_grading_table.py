@@ -107,7 +107,8 @@ def boolean_mask_added(scores):
 def test_feedback_leaves_the_thread_of_a_story_to_the_page():
     for known in zoo_mistakes(SECOND.references, "masked_weights"):
         assert "thread" not in known.explanation
-        assert known.explanation.startswith(ZOO[known.bug].tell_tale)
+        first = ZOO[known.bug].tell_tale.split(". ")[0]
+        assert known.explanation.startswith(first)
         assert len(known.explanation) > len(ZOO[known.bug].tell_tale) + 50
 
 

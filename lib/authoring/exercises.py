@@ -15,6 +15,7 @@ import argparse
 import ast
 import copy
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -134,10 +135,13 @@ def _known(row: Row, answer: Answer) -> str:
 
 
 def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
-    """What the check functions do, without their decorators."""
-    for cell, _ in checks_in(solution):
-        for function in ast.parse(cell.source).body:
-            yield "\n".join(map(ast.unparse, getattr(function, "body", [])))
+    """What the functions under `@check` and `@show` do, without their decorators."""
+    for cell in solution.cells:
+        if cell.cell_type == "code" and re.search(
+            r"^@(check|show)\(", cell.source, re.M
+        ):
+            for function in ast.parse(cell.source).body:
+                yield "\n".join(map(ast.unparse, getattr(function, "body", [])))
 
 
 def _imports_for(sources: list[str], solution: NotebookNode) -> str:

@@ -1,95 +1,92 @@
-"""The learner's side of a check: the names in the notebook, called and read without ever trusting them.
-
-Whatever an answer does becomes a sentence: `Wrong` says what is wrong with it, `Unsolved` that it is still the stub.
-"""
+"""The learner's side of a check: the names in the notebook, called and read without ever trusting them."""
 
 import difflib
 import sys
-import traceback
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from types import ModuleType
 
 import numpy as np
 
-from lib.grading.feedback import Finding
-from lib.readings.tables import is_tensor
-
-# What to say about errors that beginners meet, by a part of their message.
-ADVICE = {
-    "could not be broadcast": "\nNumPy lines shapes up from the right. `x[:, None]` makes a column of a vector.",
-    "mismatch in its core dimension": "\nIn `a @ b`, the last axis of a and the first of b must be equally long. Is a "
-    "`.T` missing?",
-    "not aligned": "\nIn `np.dot(a, b)`, the last axis of a and the first of b must be equally long. Is the "
-    "order right?",
-    "truth value of an array": "\n`if`, `not`, `and`, `or` ask about one value. For an array write `~`, "
-    "`&`, `|` or `np.where`.",
-    "invalid combination of arguments": "\nThe check gives NumPy arrays; `torch.from_numpy(x)` makes a tensor of one.",
-    "is not defined": "\nRun the cells above this one first; or is it a typing error?",
-}
-PARAMETERS = (
-    "\nThe check calls it as the first line of the task has it: keep the parameters."
+from lib.grading import containment
+from lib.grading.containment import Overheard, contained, with_settings
+from lib.grading.faults import (
+    Unsolved,
+    Wrong,
+    as_numbers,
+    faults_in_words,
+    kind,
 )
 
+__all__ = ["Answers", "Unsolved", "Wrong"]
 
-class Unsolved(Exception):
-    """The learner has not answered yet: the stub `name` is still there."""
-
-    def __init__(self, name: str):
-        super().__init__(name)
-        self.name = name
-
-
-class Wrong(Exception):
-    """The answer does not count; `finding` says why."""
-
-    def __init__(self, why: str, **parts: str):
-        super().__init__(why)
-        self.finding = Finding(why, **parts)
+# What is called around an answer, and is no call of the answer itself.
+OURS = {__name__, containment.__name__}
+# Names that a notebook has without the learner: those of IPython.
+OF_THE_NOTEBOOK = {"In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
 class Answers:
     """The learner's names in this kernel. Nothing else of the learner's is ever touched by a check.
 
-    Only names, arrays, numbers and text go in and out, so that a worker in another process can stand here.
+    Only names, arrays, numbers and text go in and out, so that a worker in another process can stand here. `course`
+    has the names that the exercise itself defines: no learner made them.
     """
 
-    def __init__(self, namespace: Mapping[str, object]):
+    def __init__(self, namespace: Mapping[str, object], course: Container[str] = ()):
         self._namespace = namespace
+        self._course = course
+        self._settings = containment.settings_now()
         self.used: dict[str, object] = {}  # what the check has looked up so far
+        self.overheard = Overheard()
 
     def look_up(self, name: str) -> object:
         """The learner's object of that name; Unsolved while it is the stub, Wrong when there is none."""
         if name not in self._namespace:
-            close = difflib.get_close_matches(
-                name, [known for known in self._namespace if known[0] != "_"], n=1
-            )
-            guess = (
-                f" Did you rename it to `{close[0]}`?"
-                if close
-                else " Did you run the cell that defines it?"
-            )
+            close = difflib.get_close_matches(name, self._own_names(), n=1)
+            guess = f" Did you rename it to `{close[0]}`?" if close else ""
             raise Wrong(
-                f"There is no `{name}` in this notebook.{guess} The check asks for that very name."
+                f"There is no `{name}` in this notebook. Did you run the cell that defines it?{guess} The check asks "
+                "for that very name."
             )
         if self._namespace[name] is ...:
             raise Unsolved(name)
         self.used[name] = self._namespace[name]
         return self.used[name]
 
+    def _own_names(self) -> list[str]:
+        """The names that the learner has made: none of the course, of a module, or of what a check has shown."""
+        return [
+            name
+            for name, thing in self._namespace.items()
+            if not name.startswith("_")
+            and name not in self._course
+            and name not in OF_THE_NOTEBOOK
+            and not isinstance(thing, ModuleType)
+            and not _of_the_course(thing)
+        ]
+
     def call(
         self, name: str, arguments: tuple, *, lib_counts: bool = True
     ) -> np.ndarray:
-        """Result of the learner's function on copies of `arguments`: an array of numbers, of the type it came in."""
+        """Result of the learner's function on copies of `arguments`: an array of numbers, of the type it came in.
+
+        What it prints, draws and asks for stays inside; `overheard` knows of it.
+        """
         function = self.look_up(name)
         if not callable(function):
-            raise Wrong(f"`{name}` should be a function, but it is {_kind(function)}.")
+            raise Wrong(f"`{name}` should be a function, but it is {kind(function)}.")
         copies = tuple(
             np.array(a) if isinstance(a, np.ndarray) else a for a in arguments
         )
-        with _faults_in_words(name, function), np.errstate(all="ignore"):
+        with (
+            faults_in_words(name, function),
+            with_settings(self._settings),
+            contained(name, self.overheard),
+        ):
             with _modules_entered() as modules:
                 returned = function(*copies)
-            result = _as_numbers(returned, f"`{name}` returned")
+            result = as_numbers(returned, f"`{name}` returned")
         for position, (before, after) in enumerate(zip(arguments, copies, strict=True)):
             if isinstance(before, np.ndarray) and not np.array_equal(
                 before, after, equal_nan=True
@@ -99,7 +96,7 @@ class Answers:
                     "not expect that: make a new array, for example with `x = x + 1` and not `x += 1`.",
                 )
         if not lib_counts and any(
-            module.split(".")[0] == "lib" for module in modules - {__name__}
+            module.split(".")[0] == "lib" for module in modules - OURS
         ):
             raise Wrong(
                 f"`{name}` calls the course's package `lib`. In this question, write it yourself."
@@ -113,32 +110,38 @@ class Answers:
             return default
         if not isinstance(answer, str | int):
             raise Wrong(
-                f"`{name}` should be a text, such as your name; it is {_kind(answer)}."
+                f"`{name}` should be a text, such as your name; it is {kind(answer)}."
             )
         return str(answer).strip()
 
     def value(self, name: str) -> np.ndarray:
         """The learner's number, list or array of that name, as an array."""
         answer = self.look_up(name)
-        with _faults_in_words(name, answer):
-            return _as_numbers(answer, f"`{name}` is")
+        with faults_in_words(name, answer):
+            return as_numbers(answer, f"`{name}` is")
 
     def values(self, name: str, count: int) -> tuple[np.ndarray, ...]:
         """The learner's tuple or list of that name: `count` arrays that may have different shapes."""
         answer = self.look_up(name)
         if not isinstance(answer, (tuple, list)) or len(answer) != count:
             raise Wrong(
-                f"`{name}` should be a tuple of {count} arrays, but it is {_kind(answer)}."
+                f"`{name}` should be a tuple of {count} arrays, but it is {kind(answer)}."
             )
-        with _faults_in_words(name, answer):
+        with faults_in_words(name, answer):
             return tuple(
-                _as_numbers(part, f"Part {n} of `{name}` is")
+                as_numbers(part, f"Part {n} of `{name}` is")
                 for n, part in enumerate(answer, start=1)
             )
 
 
+def _of_the_course(thing: object) -> bool:
+    """Whether `lib` defines it, or it is a result that a check of `lib` has left."""
+    home = getattr(thing, "__module__", None) or type(thing).__module__
+    return str(home).split(".")[0] == "lib"
+
+
 @contextmanager
-def _modules_entered():
+def _modules_entered() -> Iterator[set[str]]:
     """Collect the names of the modules whose Python functions are called meanwhile."""
     modules: set[str] = set()
     before = sys.getprofile()
@@ -149,78 +152,3 @@ def _modules_entered():
         yield modules
     finally:
         sys.setprofile(before)
-
-
-class _Stub(Exception):
-    """An answer holds, or gives back, the `...` of the stub."""
-
-
-@contextmanager
-def _faults_in_words(name: str, answer: object):
-    """Turn whatever the learner's code raises into a sentence, an interrupt of it included."""
-    try:
-        yield
-    except Wrong:
-        raise
-    except _Stub:
-        raise Unsolved(name) from None
-    except KeyboardInterrupt:
-        raise Wrong(
-            f"`{name}` was interrupted before it had a result. If that was you: is there a loop that never ends?"
-        ) from None
-    except SystemExit:
-        raise Wrong(
-            f"`{name}` calls sys.exit. Remove that call: a function gives its result by `return`."
-        ) from None
-    except BaseException as error:
-        text = traceback.format_exception_only(error)[-1].strip()
-        line = _line_of(answer, error)
-        advice = next((a for part, a in ADVICE.items() if part in text), "")
-        if "positional argument" in text and not line:  # the call itself failed
-            advice = PARAMETERS
-        raise Wrong(f"`{name}` stopped with {text}{line}{advice}") from None
-
-
-def _line_of(answer: object, error: BaseException) -> str:
-    """The line of the learner's own function at which the error arose, where it can be told."""
-    code = getattr(answer, "__code__", None)
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if code and frame.filename == code.co_filename
-    ]
-    return f"\nIt happened here: `{own[-1].line}`" if own and own[-1].line else ""
-
-
-def _as_numbers(answer: object, who: str) -> np.ndarray:
-    """The answer as an array of booleans, integers or floats; _Stub for `...`, Wrong in words for anything else."""
-    if answer is ...:
-        raise _Stub
-    if answer is None:
-        advice = " A function gives its result by `return`: is that line missing?"
-        raise Wrong(f"{who} None.{advice if who.endswith('returned') else ''}")
-    if isinstance(answer, np.ma.MaskedArray):
-        raise Wrong(
-            f"{who} a masked array of NumPy. Say what stands at its hidden places, with `.filled(…)`."
-        )
-    if is_tensor(answer):  # its numbers, wherever it lies and whether it is trained
-        answer = answer.detach().cpu()
-    try:
-        numbers = np.asarray(answer)
-    except ValueError:
-        raise Wrong(
-            f"{who} {_kind(answer)} whose rows have different lengths, not an array of numbers."
-        ) from None
-    if numbers.dtype.kind not in "biuf":
-        raise Wrong(f"{who} {_kind(answer)}, not a number or an array of numbers.")
-    return numbers
-
-
-def _kind(thing: object) -> str:
-    """The thing in words: `a list of 3`, `an array of shape (2, 3) and type object`, `a str`."""
-    if isinstance(thing, np.ndarray):
-        return f"an array of shape {thing.shape} and type {thing.dtype}"
-    if isinstance(thing, (tuple, list)):
-        return f"a {type(thing).__name__} of {len(thing)}"
-    name = type(thing).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -25,6 +25,7 @@ import numpy as np
 from IPython.display import display
 
 from lib.grading.answers import Answers, Unsolved, Wrong
+from lib.grading.containment import course_settings, with_settings
 from lib.grading.exercises import exercise_of
 from lib.grading.feedback import Finding, Mark, Part, Result
 from lib.grading.links import chapter_address
@@ -81,7 +82,7 @@ def judge(
     except LookupError as error:
         title = f"Exercise {question.split('.')[0]:0>2}"
         return Result(question, "broken", 0, title, (0, 0), Finding(str(error)))
-    answers = Answers(function.__globals__)
+    answers = Answers(function.__globals__, course=vars(exercise))
     function = _with_trusted_names(function, exercise)
     student = Student(answers, exercise, lib_counts=lib_counts, check=function)
     status, finding = verdict(function, student)
@@ -107,6 +108,7 @@ def judge(
         earned=0 if hidden else sum(_earned[question].values()),
         parts=tuple(student.parts),
         shown=_tries.get(question, 0),
+        remark=answers.overheard.remark(),
     )
     if status != "solved" or not hidden:
         _latest[question] = result
@@ -137,8 +139,8 @@ def _where(chapter: str, section: str) -> tuple[str, str]:
     return title, chapter_address(chapter, section)
 
 
-def _with_trusted_names(function: CheckFunction, exercise: ModuleType) -> CheckFunction:
-    """The check function with the course's meaning of the names it uses.
+def _with_trusted_names(function: Callable, exercise: ModuleType) -> Callable:
+    """The function of a check or of a cell that shows something, with the course's meaning of the names it uses.
 
     A learner may have bound `np`, `softmax` or `sum` to something else; the check must not stumble over that.
     """
@@ -149,7 +151,8 @@ def _with_trusted_names(function: CheckFunction, exercise: ModuleType) -> CheckF
 def verdict(function: CheckFunction, student: Student) -> tuple[str, Finding | None]:
     """Status and finding of a check function; an interrupt passes through unless it meets the learner's code."""
     try:
-        with np.errstate(all="ignore"):  # whatever the learner has set
+        # Whatever the learner has set:
+        with np.errstate(all="ignore"), with_settings(course_settings()):
             function(student)
     except Unsolved as unsolved:
         return "unsolved", _still_open(unsolved, student)
@@ -192,6 +195,20 @@ def progress(exercise: ModuleType) -> tuple[int, int]:
         sum(_earned.get(question, {}).values()) for question in exercise.POINTS
     )
     return so_far, sum(exercise.POINTS.values())
+
+
+def show(question: str) -> Callable[[Callable[[], None]], None]:
+    """Decorator: run the function now, with the course's meaning of the names it uses.
+
+    A cell that shows something, such as that an answer agrees with `attention`, is written as such a function: a
+    learner may have written a `softmax`, `attention` or `S` of their own. `question` tells which exercise it is.
+    """
+
+    def shown(function: Callable[[], None]) -> None:
+        with with_settings(course_settings()):
+            _with_trusted_names(function, exercise_of(question))()
+
+    return shown
 
 
 def results() -> dict[str, Mark]:

@@ -97,7 +97,8 @@ class Result:
     `status` is a key of HEADLINES. `points` are those of the question, 0 for a hidden check, and `earned` what the
     answer gets of them. `parts` tell which part is right, where the question has parts. `section` is the title
     and the address of the section to read again. `progress` has the points so far and in all, counted over what
-    `title` names. As text the first `shown` hints are told; on a page all of them unfold one after another.
+    `title` names. As text the first `shown` hints are told; on a page all of them unfold one after another. `remark`
+    tells what the answer did besides, such as printing.
     """
 
     question: str
@@ -111,6 +112,7 @@ class Result:
     earned: int = 0
     parts: tuple[Part, ...] = ()
     shown: int = 0
+    remark: str = ""
 
     @property
     def misconception(self) -> str:
@@ -126,9 +128,10 @@ class Result:
         return f"{so_far} of {total} points"
 
     def _rows(self) -> list[tuple[str, str]]:
-        parts = " · ".join(map(str, self.parts))
         rows = self.finding.rows() if self.finding else []
-        return [("Parts", parts), *rows] if parts else rows
+        if self.parts:
+            rows.insert(0, ("Parts", " · ".join(map(str, self.parts))))
+        return [*rows, ("Remark", self.remark)] if self.remark else rows
 
     def __repr__(self) -> str:
         rows = self._rows()

@@ -13,7 +13,8 @@ import numpy as np
 class Mistake(NamedTuple):
     """A known wrong answer: which answer it replaces, its name, what to tell, and the function itself.
 
-    `bug` is the name in `lib.bugs.ZOO` of the bug that it is, where it is one.
+    `bug` is the name in `lib.bugs.ZOO` of the bug that it is, where it is one. `spellings` are other functions that
+    make the same mistake and give other numbers.
     """
 
     answer: str
@@ -21,13 +22,22 @@ class Mistake(NamedTuple):
     explanation: str
     function: Callable
     bug: str = ""
+    spellings: tuple[Callable, ...] = ()
 
 
 def mistake(
-    answer: str, name: str, explanation: str, *, bug: str = ""
+    answer: str,
+    name: str,
+    explanation: str,
+    *,
+    bug: str = "",
+    spellings: tuple[Callable, ...] = (),
 ) -> Callable[[Callable], Mistake]:
-    """Decorator: this function is what somebody writes who holds the misconception `name` about `answer`."""
-    return lambda function: Mistake(answer, name, explanation, function, bug)
+    """Decorator: this function is what somebody writes who holds the misconception `name` about `answer`.
+
+    List in `spellings` how else it is written, such as with and without the largest score subtracted.
+    """
+    return lambda function: Mistake(answer, name, explanation, function, bug, spellings)
 
 
 class Adapter(NamedTuple):

@@ -37,13 +37,27 @@ def array_text(array: np.ndarray) -> str:
     array = np.asarray(array)
     if array.size > SHOWN:
         return f"an array of shape {array.shape}"
-    text = np.array2string(array + 0.0, separator=",", formatter={"float_kind": number})
+    text = np.array2string(
+        array if array.dtype == bool else array + 0.0,
+        separator=",",
+        threshold=SHOWN,  # whatever the learner has set
+        formatter={"float_kind": number, "bool": str},
+    )
     return ", ".join(part.strip() for part in text.split(","))
 
 
 def number(value: float) -> str:
     """Four significant digits, with the sign of infinity that the formulas use."""
     return "−∞" if value == -np.inf else "∞" if value == np.inf else f"{value:.4g}"
+
+
+def told_apart(wanted: object, found: object) -> tuple[str, str]:
+    """Two numbers, with as many digits as it takes to see that they differ."""
+    for digits in (6, 9, 12, 17):
+        texts = f"{float(wanted):.{digits}g}", f"{float(found):.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def is_mask(array: np.ndarray) -> bool:
@@ -97,7 +111,8 @@ def _mask_cell(may: bool, wrong: bool) -> str:
 
 def _number_cell(value: float, wrong: bool) -> str:
     style = f"{CELL};{DIFFERENT}" if wrong else CELL
-    return f'<td style="{style}">{number(value)}{" ✘" if wrong else ""}</td>'
+    text = str(value) if isinstance(value, np.bool) else number(value)
+    return f'<td style="{style}">{text}{" ✘" if wrong else ""}</td>'
 
 
 def compared(wanted: np.ndarray, found: np.ndarray, same: np.ndarray | None) -> str:

@@ -7,20 +7,15 @@ from types import ModuleType
 
 import numpy as np
 
-from lib.grading import pictures
+from lib.grading import naming, pictures
 from lib.grading.answers import Answers, Unsolved, Wrong
+from lib.grading.comparing import agree, agreeing, difference, inexact, not_exact
 from lib.grading.feedback import Part
 from lib.grading.inputs import Inputs
-from lib.grading.known import Mistake, mistakes_of
+from lib.grading.known import mistakes_of
+from lib.grading.naming import Answer, Name
+from lib.grading.one_number import known_number, not_one_number, other_number
 from lib.grading.slips import slips_of
-
-# Two float64 computations of one formula agree far better than this; a mistake does not.
-RELATIVE, ABSOLUTE = 1e-7, 1e-9
-NOT_A_NUMBER = (
-    "It holds NaN, which is not a number: look for 0/0, 0 · inf, inf − inf or the logarithm of a "
-    "negative number."
-)
-ANOTHER_NUMBER = "It is another number. Write it as a formula of your own numbers; the hints say how."
 
 
 class Student(Inputs):
@@ -88,12 +83,15 @@ class Student(Inputs):
         *arguments,
         view: Callable[[np.ndarray], np.ndarray] | None = None,
         dtype: type | None = None,
+        exact: tuple[float, ...] = (),
     ) -> None:
         """The learner's function and the reference agree on `arguments`, up to rounding.
 
         Ask from small inputs to large ones: the first that fails is the counterexample shown. When more than
         one answer is right, `view` maps an answer to what must agree. With `dtype` the numbers must also be of
-        that type, such as bool; without it only their values count.
+        that type, such as bool; without it only their values count. What the question promises exactly stands in
+        `exact`: where the reference has one of these numbers, such as `exact=(0,)` for the weights of the future,
+        the answer must have that very number.
         """
         reference = self.reference(name)
         asked = pictures.call_text(name, reference, arguments)
@@ -101,99 +99,91 @@ class Student(Inputs):
             result = self._answers.call(name, arguments, lib_counts=self._lib_counts)
         except Wrong as wrong:
             raise Wrong(wrong.finding.why, asked=asked) from None
+        right = wanted = np.asarray(reference(*arguments))
+        found = result
         with np.errstate(all="ignore"):
-            wanted, found = np.asarray(reference(*arguments)), result
             if view and found.shape == wanted.shape:
                 asked = f"{view.__name__} of {asked}"
-                wanted, found = (
-                    np.asarray(view(part.astype(np.float64)))
-                    for part in (wanted, found)
-                )
-            right_values = agree(found, wanted)
-            if right_values and (dtype is None or result.dtype == dtype):
-                return
-            named = self._named(name, arguments, result, by_type=right_values)
-        texts = comparison(asked, wanted, found)
-        if named:
-            raise Wrong(
-                named.explanation, misconception=named.name, bug=named.bug, **texts
-            )
-        if right_values:
-            raise Wrong(
-                f"The numbers are right, but their type is {result.dtype}; it should be {np.dtype(dtype)}.",
-                **texts,
-            )
-        raise Wrong(_difference(wanted, found), **texts)
+                wanted, found = (_viewed(view, part) for part in (wanted, found))
+            close = agree(found, wanted)
+            nearly = close and inexact(wanted, found, exact).any()
+        if close and not nearly and (dtype is None or result.dtype == dtype):
+            return
+        texts = comparison(asked, wanted, found, exact)
+        if nearly:
+            raise Wrong(not_exact(wanted, found, exact), **texts)
+        answer = Answer(arguments, result, None if view else right)
+        if named := self._named(name, answer, by_type=close):
+            raise Wrong(**named.parts, **texts)
+        wrong_type = f"The numbers are right, but their type is {result.dtype}; it should be {np.dtype(dtype)}."
+        raise Wrong(wrong_type if close else difference(wanted, found), **texts)
 
     def same_number(self, name: str, reference: str, *, of: str, within: float) -> None:
         """The learner's number `name` is what `reference` gives for their `student_id`, up to `within`.
 
         A mistake about it is a function of the student_id too. `of` says which numbers of their own belong to it.
         """
-        found = self.value(name)
+        found = self._answers.value(name)
         asked = f"{name} for {of}" + (f", of student_id {self.id!r}" if self.id else "")
         if found.shape != ():
-            why = f"`{name}` should be one number; it has the shape {found.shape}."
-            raise Wrong(why, asked=asked)
-        if abs(found - self.reference(reference)(self.id)) <= within:
+            raise Wrong(not_one_number(name, found), asked=asked)
+        right = float(self.reference(reference)(self.id))
+        if abs(found - right) <= within:
             return
-        right = self.reference(reference)
-        for known in mistakes_of(self._exercise, name) + slips_of(name, right):
-            if _explains(known, (self.id,), found, within=within):
-                why, named = known.explanation, known.name
-                break
+        known = known_number(
+            float(found),
+            mistakes_of(self._exercise, name)
+            + slips_of(name, self.reference(reference)),
+            self.id,
+            within,
+        )
+        if known:
+            why, named = known.explanation, known.name
         else:
-            why = NOT_A_NUMBER if np.isnan(found) else ANOTHER_NUMBER
+            why, named = other_number(float(found), right), ""
             if self.id:
                 why += " If you have changed `student_id`, run the cells below it again first."
-            named = ""
         raise Wrong(why, asked=asked, found=f"{found:.4g}", misconception=named)
 
-    def _named(
-        self, name: str, arguments: tuple, result: np.ndarray, *, by_type: bool
-    ) -> Mistake | None:
+    def _named(self, name: str, answer: Answer, *, by_type: bool) -> Name | None:
         """The known mistake that gives this result; with `by_type` it must be of the same type as well.
 
         It must also explain the answers that came before, which were right: `-1e30` for −∞ may agree once with a
-        score of 0, and is another mistake. Of several, it is the first that explains all that this check asks.
+        score of 0, and is another mistake. Of several, it is the first that explains all that this check asks, or
+        all but right answers that came later. One that fits until now, and no other wrong answer, is a guess.
         """
-        candidates = [
-            known
-            for known in mistakes_of(self._exercise, name)
-            if _explains(known, arguments, result, by_type=by_type)
-        ]
-        candidates += [
-            slip
-            for slip in slips_of(name, self.reference(name))
-            if _explains(slip, arguments, result, by_type=by_type)
-        ]
+        mistakes = mistakes_of(self._exercise, name)
+        mistakes += slips_of(name, self.reference(name))
         if not by_type:
             from lib.grading.zoo import zoo_mistakes  # seldom needed; it loads much
 
-            candidates += [
-                bug
-                for bug in zoo_mistakes(self._exercise, name)
-                if _explains(bug, arguments, result, by_type=False)
-            ]
-        if not candidates or self._check is None:
-            return next(iter(candidates), None)
+            mistakes = [*mistakes, *zoo_mistakes(self._exercise, name)]
+        found = naming.candidates(mistakes, answer, by_type=by_type)
+        if not found or self._check is None:
+            return Name(found[0], certain=True) if found else None
         others = list(self._answers_to(name, asked_by(self._check, self, name)))
-        before = takewhile(lambda other: not _same(other[0], arguments), others)
-        for shown in (others, list(before)):
-            for known in candidates:
-                if all(_explains(known, *other, by_type=False) for other in shown):
-                    return known
+        before = list(
+            takewhile(
+                lambda other: not _same(other.arguments, answer.arguments), others
+            )
+        )
+        wrong = [other for other in others if not agree(other.found, other.wanted)]
+        passes = ((others, True), (before + wrong, True), (before, False))
+        for shown, certain in passes:
+            for known in found:
+                if all(naming.explains(known, other) for other in shown):
+                    return Name(known, certain)
         return None
 
-    def _answers_to(
-        self, name: str, inputs: list[tuple]
-    ) -> Iterator[tuple[tuple, np.ndarray]]:
-        """Arguments and results of the learner's function, up to the first arguments on which it fails."""
+    def _answers_to(self, name: str, inputs: list[tuple]) -> Iterator[Answer]:
+        """What the learner's function gives, up to the first arguments on which it fails."""
+        reference = self.reference(name)
         for arguments in inputs:
             try:
-                yield arguments, self._answers.call(name, arguments)
+                found = self._answers.call(name, arguments)
             except (Wrong, Unsolved):
                 return
+            yield Answer(arguments, found, np.asarray(reference(*arguments)))
 
     def expect(
         self,
@@ -248,23 +238,10 @@ def asked_by(
     return [arguments for asked, arguments in listing.asked if asked == name]
 
 
-def _explains(
-    known: Mistake,
-    arguments: tuple,
-    result: np.ndarray,
-    *,
-    by_type: bool = False,
-    within: float = 0.0,
-) -> bool:
-    """Whether the mistake gives this result; a bug of the zoo, or a slip, may be made for others."""
-    try:
-        with np.errstate(all="ignore"):
-            mistaken = np.asarray(known.function(*arguments))
-    except ValueError:
-        return False
-    same_type = result.dtype == mistaken.dtype
-    near = within and bool((abs(result - mistaken) <= within).all())
-    return (near or agree(result, mistaken)) and (same_type or not by_type)
+def _viewed(view: Callable[[np.ndarray], np.ndarray], part: np.ndarray) -> np.ndarray:
+    """The view of an array, computed in float64; of a float of less precision it keeps the type, which tells."""
+    seen = np.asarray(view(part.astype(np.float64)))
+    return seen.astype(part.dtype) if part.dtype.kind == "f" else seen
 
 
 def _same(one: tuple, other: tuple) -> bool:
@@ -272,42 +249,16 @@ def _same(one: tuple, other: tuple) -> bool:
     return all(map(np.array_equal, one, other))
 
 
-def agree(one: np.ndarray, other: np.ndarray) -> bool:
-    """Two arrays have one shape and one content up to rounding; NaN agrees with NaN and inf with inf."""
-    one, other = np.asarray(one), np.asarray(other)
-    return one.shape == other.shape and bool(_agreeing(one, other).all())
-
-
-def _agreeing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    return np.isclose(one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-
-
-def comparison(asked: str, wanted: np.ndarray, found: np.ndarray) -> dict[str, str]:
+def comparison(
+    asked: str, wanted: np.ndarray, found: np.ndarray, exact: tuple[float, ...]
+) -> dict[str, str]:
     """The parts of a finding that show what was asked, what was wanted and what was found, as text and as tables."""
-    same = _agreeing(found, wanted) if found.shape == wanted.shape else None
+    same = None
+    if found.shape == wanted.shape:
+        same = agreeing(found, wanted) & ~inexact(wanted, found, exact)
     return {
         "asked": asked,
         "wanted": pictures.shown(wanted),
         "found": pictures.shown(found),
         "picture": pictures.compared(wanted, found, same),
     }
-
-
-def _difference(wanted: np.ndarray, found: np.ndarray) -> str:
-    """One sentence on how an answer differs from what is wanted."""
-    if found.shape != wanted.shape:
-        return f"The shape is {found.shape}; it should be {wanted.shape}."
-    wanted, found = wanted.astype(np.float64), found.astype(np.float64)
-    if np.isnan(found).any() and not np.isnan(wanted).any():
-        return NOT_A_NUMBER
-    for decimals in range(2, 7):
-        if np.array_equal(found, wanted.round(decimals), equal_nan=True):
-            return f"Your numbers are rounded to {decimals} decimals. Give them as they were computed."
-    both_nan = np.isnan(wanted) & np.isnan(found)
-    with np.errstate(all="ignore"):
-        apart = np.where((wanted == found) | both_nan, 0, np.abs(wanted - found))
-    apart = np.where(np.isnan(apart), np.inf, apart)
-    place = np.unravel_index(np.argmax(apart), apart.shape)
-    where = f" at [{', '.join(map(str, place))}]" if place else ""
-    return f"The numbers differ most{where}: wanted {wanted[place]:.6g}, found {found[place]:.6g}."

@@ -9,9 +9,11 @@ Generated from solutions/01_weighted_values.ipynb by `python -m lib exercises`; 
 import numpy as np
 
 from lib.examples import S
+from lib.grading.checks import rely_on
 from lib.grading.known import answered_by_attention, mistake
 from lib.grading.personal import own_numbers
-from lib.numpy_attention import softmax
+from lib.masks import causal, window
+from lib.numpy_attention import attention, softmax
 
 CHAPTER = "01_weighted_values"
 TITLE = "Weighted values"
@@ -127,7 +129,6 @@ mistakes_1_3 = [
     mistake("query_weights", "query and key exchanged", "You scored key i against all queries. Row i belongs to query i: compare `q[i]` with every key.")(lambda i, q, k: query_weights(i, k, q)),
     mistake("query_weights", "divided by d_k", "You divided the scores by d_k. The scale is the square root of d_k.")(lambda i, q, k: query_weights(i, q / np.sqrt(q.shape[1]), k)),
     mistake("query_weights", "own position left out", "Your query does not read its own key: you used j < i. It may read j ≤ i, or the first query has nothing to read.", bug="own_position_left_out")(lambda i, q, k: np.nan_to_num(softmax_of(np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf)))),
-    mistake("query_weights", "own position left out, with NaN", "Query 0 has no key at all, and 0/0 is NaN: you used j < i. A query reads its own key too, j ≤ i.", bug="own_position_left_out")(lambda i, q, k: softmax_of(np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf))),
     mistake("query_weights", "overflow", "For large scores exp overflows to inf, or all terms vanish, and inf/inf or 0/0 is NaN. Subtract the largest score first: the weights stay the same.")(lambda i, q, k: np.append(np.exp(scores_of(i, q, k)[: i + 1]) / np.exp(scores_of(i, q, k)[: i + 1]).sum(), np.zeros(len(k) - i - 1))),
     mistake("query_weights", "largest score of all keys subtracted", "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 is NaN. Take the largest over j ≤ i.", bug="renormalised_after_the_softmax")(lambda i, q, k: (e := np.exp(scores_of(i, q, k) - scores_of(i, q, k).max()) * (np.arange(len(k)) <= i)) / e.sum()),
     mistake("query_weights", "future keys missing", "These are the weights of the keys 0 … i alone. Give one weight for every key, with 0 for the later ones.")(lambda i, q, k: query_weights(i, q, k)[: i + 1]),
@@ -226,7 +227,6 @@ mistakes_1_5 = [
     mistake("fixed_attention", "mask removed", "Now the weights sum to 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.", bug="mask_thrown_away")(lambda q, k, v: attention_of(all_scores(q, k), v)),
     mistake("fixed_attention", "scores set to zero", "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. The blocked scores must be −∞.", bug="zeroed_scores")(lambda q, k, v: attention_of(np.tril(all_scores(q, k)), v)),
     mistake("fixed_attention", "score 0 taken for forbidden", "You block every score that is 0, but an allowed score can be 0 as well. Block by position, j > i, not by value.")(lambda q, k, v: attention_of(np.where(np.tril(all_scores(q, k)) == 0, -np.inf, all_scores(q, k)), v)),
-    mistake("fixed_attention", "own position left out", "The diagonal is blocked too, so no query reads itself and the first one reads nothing. Keep j ≤ i, not j < i.", bug="own_position_left_out")(lambda q, k, v: attention_of(np.where(np.tri(len(q), k=-1, dtype=bool), all_scores(q, k), -np.inf), v)),
     mistake("fixed_attention", "scale forgotten", "The mask is right, but the scores are no longer divided by √d_k.")(lambda q, k, v: fixed_attention(q * np.sqrt(q.shape[1]), k, v)),
     mistake("fixed_attention", "sums of rows laid along the columns", "`sum(axis=1)` is a vector with one sum for each row, and NumPy lays it along the columns. With `keepdims=True` it stays a column, and each row is divided by its own sum.")(lambda q, k, v: (e := np.tril(np.exp(all_scores(q, k)))) / e.sum(axis=1) @ v),
     mistake("fixed_attention", "divided by one sum for all rows", "You divided by the sum of the whole matrix. Each query has its own weights: every row must sum to 1.")(lambda q, k, v: (e := np.tril(np.exp(all_scores(q, k) - all_scores(q, k).max(axis=1, keepdims=True)))) / e.sum() @ v),

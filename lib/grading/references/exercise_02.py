@@ -9,6 +9,7 @@ Generated from solutions/02_the_masking_lemma.ipynb by `python -m lib exercises`
 import numpy as np
 
 from lib.examples import S
+from lib.grading.checks import rely_on
 from lib.grading.known import answered_by_attention, answered_by_mask, mistake
 from lib.grading.personal import own_numbers
 from lib.masks import causal
@@ -92,7 +93,6 @@ mistakes_2_2 = [
     mistake("masked_weights", "the printed numbers", "These are the numbers that the document prints, and they are wrong. Compute: in row two the ratio of the weights must be e^(1.2 − 0.8).")(lambda scores: np.array([[1.0, 0.0, 0.0], [0.35, 0.65, 0.0], [0.15, 0.27, 0.58]])),
     mistake("masked_weights", "scores set to zero", "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. A hidden score must be −∞.", bug="zeroed_scores")(lambda scores: softmax(future_filled(scores, 0.0))),
     mistake("masked_weights", "nothing masked", "This is the softmax of the bare scores: every query still reads the future.", bug="mask_thrown_away")(lambda scores: softmax(scores)),
-    mistake("masked_weights", "own position left out", "The diagonal is masked too: no query reads itself, and the first one reads nothing. Mask j > i, not j ≥ i.", bug="own_position_left_out")(lambda scores: (e := np.exp(np.where(np.tri(len(scores), k=-1, dtype=bool), scores, -np.inf))) / e.sum(axis=1, keepdims=True)),
     mistake("masked_weights", "mask that comes too late", "Right for ordinary scores, but you mask after the exponential: here a future score is 1000, and what is left of the row is 0/0 or inf · 0. Fill in −∞ before the softmax.", bug="renormalised_after_the_softmax")(lambda scores: (w := softmax(scores) * np.tri(len(scores))) / w.sum(axis=1, keepdims=True)),
     mistake("masked_weights", "large negative number for −∞", "You fill in −10⁹. Here the allowed score is that small too, so the hidden key gets half of the weight. Only −∞ is below every score.", bug="large_negative_number")(lambda scores: softmax(future_filled(scores, -1e9))),
     mistake("masked_weights", "overflow", "exp of a large score overflows to inf, exp of a very negative one is 0, and both inf/inf and 0/0 are NaN. Subtract the largest allowed score of the row first.")(lambda scores: (e := np.exp(future_filled(scores, -np.inf))) / e.sum(axis=1, keepdims=True)),
