@@ -107,3 +107,25 @@ def test_what_must_stay_stays_to_the_last_bit_or_up_to_rounding():
     refusal(lambda: student().stays(before, before + 0.01, "It moves.", exactly=False))
     nothing = np.array([np.nan, 1.0])
     refusal(lambda: student().stays(before, nothing, "It moves.", exactly=False))
+
+
+def test_a_diagnosis_is_compared_with_what_each_bug_makes():
+    suspects = {1: lambda x: 1 / x, 2: lambda x: 2 * x, 3: lambda x: x**2}
+    x = np.array([1.0, 3.0])
+    outputs = {"A": np.array([2.0, 6.0]), "B": np.array([1.0, 0.333])}
+
+    def ask(diagnosis):
+        student(d=diagnosis).diagnoses("d", outputs, suspects, x)
+
+    ask((2, 1))
+    told = refusal(lambda: ask((2, 3)))
+    assert told.why == "1 of 2 are right. Bug 3 makes another output than B."
+    assert (told.asked, told.wanted, told.found) == (
+        "output B",
+        "[1.0, 0.333]",
+        "[1.0, 9.0]",
+    )
+    assert refusal(lambda: ask((3, 3))).asked == "output A"
+    for number in (0, 4, 1.5):
+        assert f"no bug {number:g};" in refusal(lambda n=number: ask((2, n))).why
+    assert "with n = 2" in refusal(lambda: ask((2, 1, 1))).why

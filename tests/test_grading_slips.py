@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from lib.bugs import ZOO
+from lib.grading.known import mask_of
 from lib.grading.slips import SLIPS, slips_of
+from lib.masks import causal
+from lib.numpy_attention import attention
 
 
 def gives(right, name, *arguments):
@@ -109,3 +112,10 @@ def test_what_makes_no_sense_is_left_out(right, arguments, names):
 
 def test_every_bug_named_is_in_the_zoo():
     assert {slip.bug for slip in SLIPS} - {""} <= set(ZOO)
+
+
+def test_the_mask_of_an_attention_function_is_read_off_its_weights():
+    seen = mask_of(lambda q, k, v: attention(q, k, v, causal))
+    assert seen(2, 4).tolist() == np.tri(2, 4, 2, dtype=bool).tolist()
+    ahead = mask_of(ZOO["looks_one_ahead"].function)
+    assert ahead(3, 3).tolist() == np.tri(3, k=1, dtype=bool).tolist()
