@@ -1,31 +1,42 @@
-"""What the tests of all exercises share: the two notebooks, and right answers given in a learner's place."""
+"""What the tests of all exercises share: every exercise on trial, with its notebook as the learner gets it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 from lib.grading import trials
+from lib.grading.solutions import personal_in
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 class Trial(trials.Trial):
-    """One exercise on trial, with its notebook as the learner gets it.
+    """One exercise on trial, with its notebook as the learner gets it."""
 
-    `right` holds right answers in several styles: question → name of the answer → functions.
-    """
-
-    def __init__(self, name: str, right: dict[str, dict[str, list[Callable]]]):
+    def __init__(self, name: str):
         super().__init__(name, ROOT)
         self.exercise = nbformat.read(ROOT / f"exercises/{name}.ipynb", as_version=4)
-        self.right = right
 
     @property
     def functions(self) -> list[str]:
         """The functions that a learner has to write."""
-        return [name for name in self.question_of if callable(self.names[name])]
+        return [name for name, answer in self.answers.items() if answer.parameters]
+
+    @property
+    def personal(self) -> dict[str, str]:
+        """The numbers of a learner's own, each with the function of the student_id that gives it."""
+        return personal_in(self.solution)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The inputs that a learner has to find."""
+        own = {*self.functions, *self.personal}
+        return [name for name in self.answers if name not in own]
+
+
+TRIALS = [Trial(path.stem) for path in sorted((ROOT / "solutions").glob("*.ipynb"))]
 
 
 def outputs(notebook: NotebookNode) -> Iterator[str]:

@@ -31,9 +31,9 @@ def exercise(monkeypatch):
         lambda x: x / 0
     )
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(checks, "_solved", {})
-    monkeypatch.setattr(checks, "_latest", {})
-    return module
+    checks.forget()
+    yield module
+    checks.forget()
 
 
 def judged(
@@ -146,10 +146,12 @@ def test_a_type_can_be_asked_for(exercise):
     assert judged_as(lambda x: [True, True]) == ("solved", None)
     _, finding = judged_as(lambda x: [1.0, 1.0])
     assert (finding.misconception, finding.why) == ("numbers", "These are numbers.")
-    _, finding = judged_as(lambda x: [1, 1])  # no known mistake is of this type
+    _, finding = judged_as(lambda x: [1, 1])  # nobody has written this one down
+    assert finding.misconception == "numbers for booleans"
+    _, finding = judged_as(lambda x: np.ones(2, np.float32))  # no name for this type
     assert finding.misconception == ""
     assert finding.why == (
-        "The numbers are right, but their type is int64; it should be bool."
+        "The numbers are right, but their type is float32; it should be bool."
     )
     for answer in (lambda x: x < 0, lambda x: [0.0, 0.0]):  # wrong in every type
         _, finding = judged_as(answer)
@@ -495,7 +497,7 @@ def test_large_arrays_are_described(exercise):
 
 
 CELL = """
-@check("90.1", points=2, section="1 Doubling", hint=["Add it to itself.", "Or use <2 * x>."])
+@check("90.1", points=2, section="1 Doubling", hint=["How often?", "Add it to itself.", "`<2 * x>`"])
 def doubles(student):
     student.same("double", X)
 """
@@ -533,9 +535,9 @@ def test_a_hidden_check_can_only_take_points_away(exercise):
     assert run_cell(HIDDEN, double=lambda x: 2 * x).progress == (0, 5)
     assert checks.results() == {}
     assert run_cell(CELL, double=up_to_a_hundred).progress == (2, 5)
-    assert checks.results() == {"90.1": "solved"}
+    assert checks.results() == {"90.1": ("solved", 2)}
     assert run_cell(HIDDEN, double=up_to_a_hundred).progress == (0, 5)
-    assert checks.results() == {"90.1": "wrong"}
+    assert checks.results() == {"90.1": ("wrong", 0)}
 
 
 def test_rely_on_gives_the_reference_until_the_question_is_solved(exercise, capsys):
@@ -597,7 +599,7 @@ def test_the_page_form_escapes_unfolds_and_loads_nothing(exercise):
     outline = Outline(page)
     assert "script" not in outline.tags
     assert "&lt;script&gt;" in page
-    assert outline.deepest == 2, "the second hint stands inside the first"
+    assert outline.deepest == 3, "each hint stands inside the one before"
     assert outline.depth == 0
     assert outline.addresses == ["../notebooks/90_doubling.ipynb#1-Doubling"]
     assert "✘ Not right yet" in page
@@ -620,7 +622,101 @@ def test_the_text_form_is_readable_alone(exercise):
         "  Misconception: square",
         "  Why:           You squared it.",
         "  Read again:    chapter 90, section 1 Doubling",
-        "  Hint 1:        Add it to itself.",
-        "  Hint 2:        Or use <2 * x>.",
+        "  Hint 1:        How often?",
+        "  Hints:         2 more, one after each try",
         "Exercise 90 ░░░░░░░░░░░░░░░░░░░░ 0 of 5 points",
     ]
+
+
+def test_as_text_one_more_hint_shows_after_each_try_that_is_not_right(exercise):
+    assert "Hint 1" not in repr(run_cell(CELL, double=...))
+    told = [repr(run_cell(CELL, double=lambda x: x)).count("Hint ") for _ in range(4)]
+    assert told == [1, 2, 3, 3]
+    assert "Hints:" not in repr(run_cell(CELL, double=lambda x: x))
+    assert "Hint" not in repr(run_cell(CELL, double=lambda x: 2 * x))
+
+
+# --- questions with parts ----------------------------------------------------------------------------------------
+
+PARTS = """
+@check("90.2", points=3)
+def both(student):
+    with student.part("double", points=2):
+        student.same("double", X)
+    with student.part("triple", points=1):
+        student.same("triple", X)
+"""
+HIDDEN_PARTS = """
+@check("90.2", hidden=True)
+def both_again(student):
+    with student.part("double"):
+        student.same("double", 1000 * X)
+    with student.part("triple"):
+        student.same("triple", 1000 * X)
+"""
+
+
+@pytest.fixture
+def parts(exercise):
+    exercise.triple = lambda x: 3 * x
+    return exercise
+
+
+@pytest.mark.parametrize(
+    ("double", "triple", "status", "earned", "line"),
+    [
+        (2, 3, "solved", 3, "✔ `double` 2 of 2 · ✔ `triple` 1 of 1"),
+        (2, 7, "wrong", 2, "✔ `double` 2 of 2 · ✘ `triple` 0 of 1"),
+        (7, 3, "wrong", 1, "✘ `double` 0 of 2 · ✔ `triple` 1 of 1"),
+        (2, ..., "unsolved", 2, "✔ `double` 2 of 2 · ○ `triple` 0 of 1"),
+        (..., ..., "unsolved", 0, "○ `double` 0 of 2 · ○ `triple` 0 of 1"),
+    ],
+)
+def test_what_is_right_counts_and_the_feedback_says_which_part(
+    parts, double, triple, status, earned, line
+):
+    names = {
+        name: factor if factor is ... else lambda x, factor=factor: factor * x
+        for name, factor in (("double", double), ("triple", triple))
+    }
+    result = run_cell(PARTS, **names)
+    assert (result.status, result.earned) == (status, earned)
+    assert result.progress == (earned, 5)
+    assert line in repr(result)
+    assert f"· {earned} of 3 points" in repr(result)
+    assert checks.results() == {"90.2": (status, earned)}
+
+
+def test_a_part_that_fails_does_not_hide_the_others_and_the_first_is_explained(parts):
+    result = run_cell(PARTS, double=lambda x: x**2, triple=lambda x: x / 0)
+    assert result.misconception == "square"
+    assert [part.status for part in result.parts] == ["wrong", "wrong"]
+
+
+def test_a_hidden_check_takes_the_points_of_the_part_that_fails(parts):
+    names = {"double": lambda x: np.minimum(2 * x, 99), "triple": lambda x: 3 * x}
+    assert run_cell(PARTS, **names).progress == (3, 5)
+    assert run_cell(HIDDEN_PARTS, **names).progress == (1, 5)
+    assert checks.results() == {"90.2": ("wrong", 1)}
+
+
+def test_what_fails_for_the_whole_question_leaves_no_part(parts):
+    cell = PARTS + "    student.expect(False, 'No.')\n"
+    result = run_cell(cell, double=lambda x: 2 * x, triple=lambda x: 3 * x)
+    assert (result.status, result.earned, result.parts) == ("wrong", 0, ())
+
+
+def test_one_can_rely_on_a_part_that_is_right(parts, capsys):
+    def own(x):
+        return x + x
+
+    run_cell(PARTS, double=own, triple=lambda x: x)
+    assert rely_on("90.2", "double") is own
+    assert rely_on("90.2", "triple") is parts.triple
+
+
+def test_a_module_that_is_missing_leaves_that_question_open(exercise):
+    cell = CELL.replace("    student", "    import no_such_module\n    student")
+    result = run_cell(cell, double=lambda x: 2 * x)
+    assert (result.status, result.earned) == ("unsolved", 0)
+    assert "needs `no_such_module`" in result.finding.why

@@ -10,7 +10,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from lib.grading import build, refusals, solutions
+from lib.authoring import exercises as build
+from lib.authoring import refusals
+from lib.grading import solutions
 from lib.grading.known import mistakes_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,8 +22,7 @@ IMPORTS = """import math
 
 import numpy as np
 
-from lib.grading.checks import check
-from lib.grading.known import mistake"""
+from lib.grading.checks import check"""
 TITLE = """# Exercise 90 · Doubling (solutions)
 
 One question, **2 points**.
@@ -41,8 +42,15 @@ ANSWER = '''def double(x):
     result = 2 * x
     return result
     # END SOLUTION'''
-MISTAKE = '@mistake("double", "square", "You squared it.")\ndef squared(x):\n    return np.square(x)'
-CHECK = """@check("90.1", points=2, section="1 Doubling", hint=["Add.", "Or multiply."])
+MISTAKES = """| `double` | as code | what the learner reads | zoo |
+|---|---|---|---|
+| square | `np.square(x)` | You squared it. | |
+| either way | `x \\| 1` | You took `a \\| b`. | zeroed_scores |"""
+RIGHT = """| `double` | as code |
+|---|---|
+| twice | `x + x` |"""
+HELPER = "def helper(x):\n    return x"
+CHECK = """@check("90.1", points=2, section="1 Doubling", hint=["How?", "Add.", "2 * x"])
 def doubles(student):
     student.same("double", np.sqrt(9.0))"""
 HIDDEN = '@check("90.1", hidden=True)\ndef doubles_more(student):\n    student.same("double", 4.0)'
@@ -72,7 +80,9 @@ def solution(**replaced):
             markdown("question", QUESTION),
             code("answer", ANSWER),
             markdown("note", "Because.", "solution-note"),
-            code("mistakes", MISTAKE, "mistakes"),
+            code("helpers", HELPER, "mistakes"),
+            markdown("mistakes", MISTAKES, "mistakes"),
+            markdown("right", RIGHT, "right"),
             code("check", CHECK),
             code("hidden", HIDDEN, "hidden-checks"),
             code("later", 'rely_on("90.1", "double")'),
@@ -121,7 +131,11 @@ def test_the_module_has_points_answers_and_mistakes():
         {"90.1": 2},
         8,
     )
-    assert [m.name for m in mistakes_of(module, "double")] == ["square"]
+    square, either = mistakes_of(module, "double")
+    assert (square.name, square.function(3), square.bug) == ("square", 9, "")
+    assert (either.function(2), either.explanation) == (3, "You took `a | b`.")
+    assert either.bug == "zeroed_scores"
+    assert "x + x" not in source, "right answers in other styles serve the tests alone"
     assert module.TITLE == "Doubling"
     assert module.TITLES == {"90.1": "Doubling"}
     assert module.np.sqrt, "a name that only a check uses"
@@ -221,12 +235,42 @@ def test_a_sound_solution_has_no_problems():
             "cell question: a link of 90.1 leads nowhere on Colab",
         ),
         (
-            {"check": CHECK.replace('["Add.", "Or multiply."]', '"Add."')},
-            "cell check: the check of 90.1 has 1 hints; expected a list of 2",
+            {"check": CHECK.replace('["How?", "Add.", "2 * x"]', '["How?", "Add."]')},
+            "cell check: the check of 90.1 has 2 hints; expected a list of 3",
         ),
         (
             {"later": 'rely_on("90.1", "twice")'},
             "cell later: relies on 'twice', which is no answer to question 90.1",
+        ),
+        (
+            {
+                "check": CHECK
+                + "\n    with student.part('half', points=2):\n        pass"
+            },
+            "cell check: the part 'half' is no answer to question 90.1",
+        ),
+        (
+            {
+                "check": CHECK
+                + "\n    with student.part('double', points=1):\n        pass"
+            },
+            "cell check: the parts of 90.1 give 1 points, expected 2",
+        ),
+        (
+            {"mistakes": MISTAKES.replace("`double`", "`halve`")},
+            "cell mistakes: a table about 'halve', which no question asks for",
+        ),
+        (
+            {"mistakes": MISTAKES.replace("You squared it.", "")},
+            "cell mistakes: row 'square' does not say what the learner reads",
+        ),
+        (
+            {"mistakes": MISTAKES.replace("`np.square(x)`", "np.square(x)")},
+            "cell mistakes: row 'square': its code must stand between backticks",
+        ),
+        (
+            {"right": RIGHT.replace("x + x", "x +")},
+            "cell right: row 'twice': no expression of Python",
         ),
         (
             {"check": CHECK.replace(', section="1 Doubling"', "")},
@@ -246,7 +290,11 @@ def test_the_build_refuses_an_id_that_stands_twice():
 
 def test_the_names_that_a_learner_defines_are_found():
     two = solution(answer=f"{ANSWER}\n\n\n# BEGIN SOLUTION\na = b = 1\n# END SOLUTION")
-    assert solutions.answers_in(two) == dict.fromkeys(("double", "a", "b"), "90.1")
+    assert solutions.answers_in(two) == {
+        "double": ("90.1", "x"),
+        "a": ("90.1", None),
+        "b": ("90.1", None),
+    }
 
 
 def test_an_exercise_that_does_not_run_is_reported_with_its_cell(project, capsys):
@@ -270,7 +318,7 @@ def project(tmp_path):
 
 
 def run_build(root, *, check):
-    return build.main(argparse.Namespace(check=check, table=False), root)
+    return build.main(argparse.Namespace(check=check, table=False, new=None), root)
 
 
 EXERCISE, SOURCE = (
@@ -385,3 +433,58 @@ def test_every_section_named_is_a_heading_of_the_chapter(path):
     }
     assert named
     assert linked | named <= anchors
+
+
+# --- the skeleton of a question ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def course(project):
+    """The project with two chapters, of which the second has no exercise yet."""
+    (project / "notebooks").mkdir()
+    for name in ("01_weighted_values", "03_masks_in_floating_point"):
+        (project / f"notebooks/{name}.ipynb").write_text("{}")
+    return project
+
+
+def new(root, number):
+    return build.main(argparse.Namespace(check=False, table=False, new=number), root)
+
+
+def test_a_new_question_needs_no_more_than_its_words(course, capsys):
+    assert new(course, "1.9") == 0
+    assert "question 1.9 added" in capsys.readouterr().out
+    written = nbformat.read(course / SOURCE, as_version=4)
+    numbers = [question.number for question in solutions.questions_in(written)]
+    assert numbers[-1] == "1.9"
+    assert written.cells[-3].id == "what-next"
+    faults = refusals.problems(written)
+    assert len(faults) == 2, faults
+    assert all("cell title" in fault for fault in faults)
+    assert new(course, "1.9") == 2
+    assert "has a question 1.9 already" in capsys.readouterr().out
+
+
+def test_the_first_question_of_a_chapter_makes_its_exercise(course):
+    assert new(course, "3.1") == 0
+    path = course / "solutions/03_masks_in_floating_point.ipynb"
+    written = nbformat.read(path, as_version=4)
+    [question] = solutions.questions_in(written)
+    assert question.number == "3.1"
+    text = "\n".join(cell.source for cell in written.cells)
+    assert "# Exercise 03 · Masks in floating point (solutions)" in text
+    assert "01_weighted_values" not in text
+    source = build.references_from(written, path.stem)
+    module = ModuleType("exercise_03")
+    exec(source, vars(module))
+    assert module.POINTS == {"3.1": 2}
+    assert module.answer_3_1(2) == 4
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [("3", "a number such as 3.4, got '3'"), ("7.1", "no chapter notebooks/07_")],
+)
+def test_a_question_that_cannot_be_is_refused(course, capsys, number, says):
+    assert new(course, number) == 2
+    assert says in capsys.readouterr().out

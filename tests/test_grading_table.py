@@ -2,31 +2,26 @@
 
 import re
 
-import answers_01
-import answers_02
 import numpy as np
 import pytest
-from exercise_trial import ROOT
+from exercise_trial import ROOT, TRIALS
 
 from lib.__main__ import main
+from lib.authoring import feedback_table as table
 from lib.bugs import ZOO
-from lib.grading import checks, student, table
+from lib.grading import checks, student
+from lib.grading.known import adapters_of
 from lib.grading.links import BOOK
-from lib.grading.zoo import bugs_of_causal_attention, zoo_mistakes
+from lib.grading.zoo import bugs_like, zoo_mistakes
 
-TRIALS = [answers_01.TRIAL, answers_02.TRIAL]
-ANSWERED_BY_ATTENTION = {
-    "query_weights": answers_01.TRIAL,
-    "prefix_means": answers_01.TRIAL,
-    "fixed_attention": answers_02.TRIAL,
-    "masked_weights": answers_02.TRIAL,
-}
+[SECOND] = [trial for trial in TRIALS if trial.number == "02"]
 
 
 @pytest.fixture(autouse=True)
-def no_question_solved(monkeypatch):
-    monkeypatch.setattr(checks, "_solved", {})
-    monkeypatch.setattr(checks, "_latest", {})
+def a_new_kernel():
+    checks.forget()
+    yield
+    checks.forget()
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +36,33 @@ def test_no_wrong_answer_goes_without_its_own_message(rows):
     assert sorted(tried) == sorted(known)
 
 
-def test_every_bug_of_causal_attention_is_tried_on_every_question_that_it_can_answer():
-    fitting = {bug.slug for bug in bugs_of_causal_attention()}
+def test_every_bug_that_fits_is_tried_on_every_question_that_it_can_answer():
+    fitting = {bug.slug for bug in bugs_like("causal_attention")}
     assert {"zeroed_scores", "inverted_mask", "top_left_with_a_cache"} <= fitting
     assert "window_one_too_wide" not in fitting, "its right answer is another function"
-    assert "top_k_before_the_mask" not in fitting
     assert "masked_only_in_training" not in fitting, "it takes one argument more"
-    for answer, trial in ANSWERED_BY_ATTENTION.items():
-        tried = {known.bug for known in zoo_mistakes(trial.references, answer)}
-        assert tried == fitting
-    assert list(zoo_mistakes(answers_02.TRIAL.references, "leak")) == []
+    windows = {bug.slug for bug in bugs_like("sliding_attention")}
+    assert {"window_one_too_wide", "two_sided_window"} <= windows
+    assert "looks_one_ahead" not in windows
+    answers = [
+        (trial, adapter)
+        for trial in TRIALS
+        for answer in trial.answers
+        for adapter in adapters_of(trial.references, answer)
+    ]
+    assert {adapter.like for _, adapter in answers} >= {
+        "causal_attention",
+        "sliding_attention",
+    }
+    for trial, adapter in answers:
+        tried = {b.bug for b in zoo_mistakes(trial.references, adapter.answer)}
+        assert tried == {bug.slug for bug in bugs_like(adapter.like)}
+    assert list(zoo_mistakes(SECOND.references, "to_sdpa")) == []
 
 
 def test_a_bug_that_is_harmless_somewhere_is_rejected_elsewhere(rows):
     rejected = {row.known.bug for row in rows if row.why}
-    assert rejected >= {bug.slug for bug in bugs_of_causal_attention()}
+    assert rejected >= {bug.slug for bug in bugs_like("causal_attention")}
 
 
 def test_two_bugs_that_are_one_and_the_same_in_a_question_are_told_so(rows):
@@ -68,6 +75,20 @@ def test_two_bugs_that_are_one_and_the_same_in_a_question_are_told_so(rows):
     assert told["zeroed_scores"] == "scores set to zero"
     assert told["multiplicative_mask"] == "scores set to zero (here the same)"
     assert told["top_left_with_a_cache"] == "right here"
+
+
+def test_bugs_of_masks_are_wrong_answers_to_questions_about_masks(rows):
+    """They are told in the words of masks, and linked to the zoo."""
+    told = {
+        row.known.bug: row.feedback
+        for row in rows
+        if (row.known.answer, row.source) == ("causal_mask", "zoo")
+    }
+    assert told["inverted_mask"] == "inverted"
+    assert told["looks_one_ahead"] == "one ahead"
+    assert told["own_position_left_out"] == "own position left out"
+    assert told["block_mask_for_causal"] == "Block mask for causal"
+    assert told["softmax_over_the_queries"] == "right here"
 
 
 def test_mistakes_name_bugs_that_exist():
@@ -84,7 +105,7 @@ def boolean_mask_added(scores):
 
 
 def test_feedback_leaves_the_thread_of_a_story_to_the_page():
-    for known in zoo_mistakes(answers_02.TRIAL.references, "masked_weights"):
+    for known in zoo_mistakes(SECOND.references, "masked_weights"):
         assert "thread" not in known.explanation
         first = ZOO[known.bug].tell_tale.split(". ")[0]
         assert known.explanation.startswith(first)
@@ -92,7 +113,7 @@ def test_feedback_leaves_the_thread_of_a_story_to_the_page():
 
 
 def test_a_bug_that_only_the_zoo_knows_is_named_and_linked():
-    result = answers_02.TRIAL.judged("2.2", masked_weights=boolean_mask_added)
+    result = SECOND.judged("2.2", masked_weights=boolean_mask_added)
     bug = ZOO["boolean_mask_added"]
     assert (result.status, result.misconception) == ("wrong", bug.title)
     assert result.finding.why == f"{bug.tell_tale} {bug.story}"
@@ -101,9 +122,7 @@ def test_a_bug_that_only_the_zoo_knows_is_named_and_linked():
 
 
 def test_a_mistake_that_is_in_the_zoo_is_linked_there():
-    result = answers_02.TRIAL.judged(
-        "2.1", causal_mask=lambda n: np.tri(n, k=-1, dtype=bool)
-    )
+    result = SECOND.judged("2.1", causal_mask=lambda n: np.tri(n, k=-1, dtype=bool))
     assert result.misconception == "own position left out"
     assert "bug_zoo.html#own-position-left-out" in result._repr_html_()
 

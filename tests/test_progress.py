@@ -13,8 +13,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from lib.__main__ import main
 from lib.grading import checks, progress
-from lib.grading.feedback import HEADLINES, Result
-from lib.grading.progress import PAGE, Progress, gather, my_progress, read
+from lib.grading.feedback import HEADLINES, Mark, Result, read_headline
+from lib.grading.progress import PAGE, Progress, my_progress
+from lib.grading.record import gather, read
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTION = ROOT / "solutions/01_weighted_values.ipynb"
@@ -22,15 +23,20 @@ EXERCISE = ROOT / "exercises/01_weighted_values.ipynb"
 FIRST, *_ = progress.all_exercises()
 
 
-def shown(question, status, points=2):
-    return repr(Result(question, status, points, "Exercise 01", (0, 18)))
+SOLVED, WRONG, OPEN = Mark("solved", 2), Mark("wrong"), Mark("unsolved")
+
+
+def shown(question, status, points=2, earned=None):
+    if earned is None:
+        earned = points if status == "solved" else 0
+    return repr(Result(question, status, points, "Exercise 01", (0, 18), earned=earned))
 
 
 def notebook(path, *results):
-    """A notebook at `path` in which these checks, (question, status), left their results."""
+    """A notebook at `path` in which these checks, (question, status, …), left their results."""
     cells = []
-    for question, status in results:
-        data = {"text/plain": shown(question, status), "text/html": "<p>no matter</p>"}
+    for result in results:
+        data = {"text/plain": shown(*result), "text/html": "<p>no matter</p>"}
         source = "import pathlib; pathlib.Path('ran').touch()"
         output = new_output("display_data", data=data)
         cells.append(new_code_cell(source, outputs=[output]))
@@ -40,12 +46,26 @@ def notebook(path, *results):
 
 @pytest.mark.parametrize("status", HEADLINES)
 def test_every_status_is_read_back_as_it_was_shown(tmp_path, status):
-    assert read(notebook(tmp_path / "n.ipynb", ("1.1", status))) == {"1.1": status}
+    found = read(notebook(tmp_path / "n.ipynb", ("1.1", status)))
+    assert found == {"1.1": (status, 2 if status == "solved" else 0)}
+
+
+def test_the_points_of_a_part_are_read_back(tmp_path):
+    found = read(notebook(tmp_path / "n.ipynb", ("1.6", "wrong", 3, 2)))
+    assert found == {"1.6": ("wrong", 2)}
+
+
+def test_a_headline_is_read_in_any_language():
+    line = "✘ Ainda não está certo · questão 1.6 · 2 de 3 pontos\nPorquê: …"
+    assert read_headline(line) == ("1.6", ("wrong", 2))
+    assert read_headline("✔ Feito · questão 1.1 (escondida)") is None
+    assert read_headline("A map: ✔ Solved · question 1.1 · 2 of 2 points") is None
 
 
 def test_the_committed_notebooks_are_all_solved_and_all_open():
-    assert read(SOLUTION) == dict.fromkeys(FIRST.POINTS, "solved")
-    assert read(EXERCISE) == dict.fromkeys(FIRST.POINTS, "unsolved")
+    full = {q: ("solved", points) for q, points in FIRST.POINTS.items()}
+    assert read(SOLUTION) == full
+    assert read(EXERCISE) == dict.fromkeys(FIRST.POINTS, OPEN)
 
 
 def test_a_hidden_check_and_other_text_are_no_results(tmp_path):
@@ -65,7 +85,7 @@ def test_a_hidden_check_and_other_text_are_no_results(tmp_path):
     changed = nbformat.reads(text, 4)
     changed.cells.append(cell)
     nbformat.write(changed, path)
-    assert read(path) == {"1.1": "wrong"}
+    assert read(path) == {"1.1": WRONG}
 
 
 def test_text_that_is_stored_as_lines_is_read(tmp_path):
@@ -76,7 +96,7 @@ def test_text_that_is_stored_as_lines_is_read(tmp_path):
     assert isinstance(data["text/plain"], list)
     data["text/plain"] = "".join(data["text/plain"])
     (tmp_path / "m.ipynb").write_text(json.dumps(stored), encoding="utf-8")
-    assert read(tmp_path / "m.ipynb") == read(path) == {"1.1": "solved"}
+    assert read(tmp_path / "m.ipynb") == read(path) == {"1.1": SOLVED}
 
 
 def test_the_best_of_several_copies_counts_and_questions_from_elsewhere_do_not(
@@ -86,13 +106,13 @@ def test_the_best_of_several_copies_counts_and_questions_from_elsewhere_do_not(
     notebook(tmp_path / "Copy of a (1).ipynb", ("1.1", "wrong"), ("1.2", "unsolved"))
     notebook(tmp_path / "b.ipynb", ("1.3", "solved"), ("99.1", "solved"))
     found = gather([tmp_path])
-    assert found.results == {"1.1": "solved", "1.2": "wrong", "1.3": "solved"}
+    assert found.results == {"1.1": SOLVED, "1.2": WRONG, "1.3": SOLVED}
     assert {q: path.name for q, path in found.sources.items()} == {
         "1.1": "a.ipynb",
         "1.2": "a.ipynb",
         "1.3": "b.ipynb",
     }
-    assert found.points(FIRST) == (2 + 3, 18)
+    assert found.points(FIRST) == (2 + 2, 18)
     assert found.skipped == []
 
 
@@ -109,7 +129,12 @@ def test_the_best_of_several_copies_counts_and_questions_from_elsewhere_do_not(
         ("my_progress.html", b"<p>hello</p>", "it is damaged"),
         (
             "my_progress_2.html",
-            b'<script type="application/json" id="results">{"1.1": "won"}</script>',
+            b'<script type="application/json" id="results">{"1.1": ["won", 2]}</script>',
+            "it is damaged",
+        ),
+        (
+            "my_progress_3.html",
+            b'<script type="application/json" id="results">{"1.1": ["solved", "2"]}</script>',
             "it is damaged",
         ),
     ],
@@ -120,7 +145,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_count(
     (tmp_path / name).write_bytes(content)
     notebook(tmp_path / "good.ipynb", ("1.1", "solved"))
     found = gather([tmp_path])
-    assert found.results == {"1.1": "solved"}
+    assert found.results == {"1.1": SOLVED}
     [line] = found.skipped
     assert line.startswith(f"{tmp_path / name} skipped: {reason}")
 
@@ -128,13 +153,13 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_count(
 def test_a_notebook_saved_with_a_byte_order_mark_is_read(tmp_path):
     path = notebook(tmp_path / "n (1).ipynb", ("1.1", "solved"))
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
-    assert read(path) == {"1.1": "solved"}
+    assert read(path) == {"1.1": SOLVED}
 
 
 def test_the_page_may_go_to_a_folder_that_is_there(tmp_path, capsys):
     source = str(notebook(tmp_path / "n.ipynb", ("1.1", "solved")))
     assert main(["progress", source, "--out", str(tmp_path)]) == 0
-    assert read(tmp_path / PAGE) == {"1.1": "solved"}
+    assert read(tmp_path / PAGE) == {"1.1": SOLVED}
     nowhere = tmp_path / "none" / PAGE
     assert main(["progress", source, "--out", str(nowhere)]) == 2
     assert f"there is no folder {nowhere.parent}" in capsys.readouterr().out
@@ -147,10 +172,12 @@ def test_a_folder_with_the_name_of_a_notebook_is_skipped(tmp_path):
 
 
 def test_next_is_what_was_tried_and_else_what_is_open(tmp_path):
-    solved = dict.fromkeys(FIRST.POINTS, "solved")
+    solved = dict.fromkeys(FIRST.POINTS, SOLVED)
     assert Progress([FIRST], {}).next == (FIRST, "1.1")
-    assert Progress([FIRST], {"1.1": "solved"}).next == (FIRST, "1.2")
-    assert Progress([FIRST], {"1.1": "solved", "1.4": "wrong"}).next == (FIRST, "1.4")
+    assert Progress([FIRST], {"1.1": SOLVED}).next == (FIRST, "1.2")
+    assert Progress([FIRST], {"1.1": SOLVED, "1.4": WRONG}).next == (FIRST, "1.4")
+    begun = Mark("unsolved", 2)  # one part of it is right
+    assert Progress([FIRST], {"1.1": SOLVED, "1.6": begun}).next == (FIRST, "1.6")
     assert Progress([FIRST], solved).next is None
 
 
@@ -190,24 +217,27 @@ def test_the_page_maps_every_question_of_the_course(tmp_path, monkeypatch, capsy
         ("1.1", "solved"),
         ("1.2", "wrong"),
         ("1.3", "broken"),
+        ("1.5", "unsolved", 3, 2),
     )
     assert main(["progress", "mine", "--out", "map.html"]) == 0
     printed = capsys.readouterr().out
     assert "✔ 1.1 From memory" in printed
     assert "✘ 1.2 " in printed
     assert "○ 1.4 " in printed
-    assert "2 of 18 points · Weighted values" in printed
+    assert "4 of 18 points · Weighted values" in printed
     text = (tmp_path / "map.html").read_text(encoding="utf-8")
     page = Map(text)
     questions = [q for exercise in progress.all_exercises() for q in exercise.POINTS]
     assert list(page.stops) == questions
     kinds = {question: kind for question, (kind, _) in page.stops.items()}
-    assert [kinds.pop(q) for q in ("1.1", "1.2", "1.3")] == ["solved", "tried", "tried"]
+    touched = [kinds.pop(q) for q in ("1.1", "1.2", "1.3", "1.5")]
+    assert touched == ["solved", "tried", "tried", "tried"]
+    assert "2 of 3 points, go on" in page.stops["1.5"][1]
     assert set(kinds.values()) == {"open"}
     for question, title in FIRST.TITLES.items():
         assert title in page.stops[question][1]
         assert f"{FIRST.POINTS[question]} points" in page.stops[question][1]
-    assert "Next: question 1.2, Weights are not shares." in text
+    assert "Next: question 1.2, A query that does not ask." in text
     assert set(page.addresses) == {
         "mine/a & b.ipynb",
         f"{progress_colab()}exercises/01_weighted_values.ipynb",
@@ -220,18 +250,17 @@ def progress_colab():
 
 
 def test_a_page_is_read_like_a_notebook_and_keeps_what_was_solved(tmp_path):
-    found = {"1.1": "solved", "1.2": "wrong"}
-    notebook(tmp_path / "a.ipynb", *found.items())
-    gather([tmp_path]).save(tmp_path)
-    assert read(tmp_path / PAGE) == found
+    notebook(tmp_path / "a.ipynb", ("1.1", "solved"), ("1.2", "wrong", 2, 1))
+    Progress([]).save(tmp_path)
+    assert read(tmp_path / PAGE) == {"1.1": SOLVED, "1.2": ("wrong", 1)}
     notebook(tmp_path / "a.ipynb", ("1.2", "solved"))  # another one took its place
-    assert gather([tmp_path]).results == {"1.1": "solved", "1.2": "solved"}
+    assert gather([tmp_path]).results == {"1.1": SOLVED, "1.2": SOLVED}
 
 
 def test_a_file_name_is_text_and_never_markup(tmp_path):
     notebook(tmp_path / "<img src=x>.ipynb", ("1.1", "solved"))
     (tmp_path / "<script>.ipynb").write_text("{")
-    gather([tmp_path]).save(tmp_path)
+    Progress([]).save(tmp_path)
     text = (tmp_path / PAGE).read_text(encoding="utf-8")
     assert "<img" not in text
     assert text.count("<script") == 1
@@ -268,6 +297,7 @@ def kernel(monkeypatch):
         for question, status in (("1.1", "solved"), ("1.5", "wrong"))
     }
     monkeypatch.setattr(checks, "_latest", latest)
+    monkeypatch.setattr(checks, "_earned", {"1.1": {"": 2}, "1.5": {}})
 
 
 def test_a_notebook_shows_its_own_exercise(kernel):
@@ -289,7 +319,7 @@ def test_saving_joins_this_notebook_with_those_beside_it(kernel, tmp_path, capsy
     notebook(tmp_path / "02.ipynb", ("2.1", "solved"), ("1.1", "wrong"))
     (tmp_path / "damaged.ipynb").write_text("{")
     my_progress().save(tmp_path)
-    assert read(tmp_path / PAGE) == {"1.1": "solved", "1.5": "wrong", "2.1": "solved"}
+    assert read(tmp_path / PAGE) == {"1.1": SOLVED, "1.5": WRONG, "2.1": SOLVED}
     printed = capsys.readouterr().out
     assert f"{tmp_path / PAGE} written" in printed
     assert "damaged.ipynb skipped" in printed

@@ -6,39 +6,49 @@ what a learner sees first) and the module `lib.grading.references.exercise_NN` (
 mistakes), so that a check needs the installed package and nothing else.
 
 Cells of a solution notebook carry these tags: `solution-note` (explains the answer, in words or code) and
-`hidden-checks` are left out of the exercise; `mistakes` (known wrong answers) too, and they go into the module;
-`given` cells stay in both.
+`hidden-checks` are left out of the exercise; `right` (right answers in other styles, for the tests) and `mistakes`
+(known wrong answers) too, and the mistakes go into the module; `given` cells stay in both. Mistakes and right answers
+are rows of tables in Markdown, see `lib.grading.tables`.
 """
 
 import argparse
 import ast
 import copy
 import json
+import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
+from lib.authoring.new_question import add
 from lib.authoring.notebooks import RUN_FAILURES, execute, failure_lines, normalise
 from lib.authoring.refusals import problems
 from lib.authoring.repository import FOLDED
 from lib.grading.solutions import (
     BEGIN,
     TITLE,
+    Answer,
+    answers_in,
     checks_in,
+    personal_in,
     questions_in,
     replace_regions,
     stub,
     tags,
     title_cell,
 )
+from lib.grading.tables import ZOO, Row, rows_in
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = {"solution-note", "hidden-checks", "mistakes"}
+LEFT_OUT = {"solution-note", "hidden-checks", "mistakes", "right"}
 IN_MODULE = {"mistakes", "given"}
 # The learner runs a check without scrolling past its source: folded in the book too.
 FOLDED_IN_BOOK = "hide-input"
+# What the tables of mistakes are made of in the module.
+WORDS = "from lib.grading.known import answered_by_attention, answered_by_mask, mistake"
 SOLUTIONS = " (solutions)"  # the end of a solution's title
 
 
@@ -65,18 +75,12 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
 
 def references_from(solution: NotebookNode, name: str) -> str:
     """Source of the module with points, reference answers, given functions and known mistakes."""
-    code = [cell for cell in solution.cells if cell.cell_type == "code"]
-    kept = [
-        c
-        for c in code
-        if tags(c) & IN_MODULE or (BEGIN in c.source and not tags(c) & LEFT_OUT)
-    ]
-    body = "\n\n\n".join(replace_regions(cell.source, list).strip() for cell in kept)
+    body = "\n\n\n".join(_parts_of_module(solution))
     questions = questions_in(solution)
     header = (
         f'"""Points, reference answers and known mistakes of exercise {name[:2]}.\n\n'
         f"Generated from solutions/{name}.ipynb by `python -m lib exercises`; edit that notebook instead.\n"
-        '"""\n\n# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)'
+        '"""\n\n# fmt: off\n# ruff: noqa: E501, F401 (rows of tables are lines; some names serve the checks)'
     )
     tables = "\n".join(
         f"{table} = {{\n"
@@ -92,19 +96,56 @@ def references_from(solution: NotebookNode, name: str) -> str:
     )
     title = title_cell(solution).source.partition("\n")[0].partition(" · ")[2]
     title = title.removesuffix(SOLUTIONS)
-    imports = _imports_for([body, *_bodies_of_checks(solution)], code)
+    imports = _imports_for([body, *_bodies_of_checks(solution)], solution)
     return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\nTITLE = "{title}"\n{tables}\n\n\n{body}\n'
 
 
+def _parts_of_module(solution: NotebookNode) -> Iterator[str]:
+    """Given functions, reference answers and mistakes, in the order of the notebook."""
+    answers, personal = answers_in(solution), personal_in(solution)
+    for cell in solution.cells:
+        if cell.cell_type == "markdown" and "mistakes" in tags(cell):
+            # What is wrong with an input that a learner finds is told by rules, and its rows serve the tests alone.
+            rows = [
+                _known(row, answers[row.answer])
+                for row in rows_in(cell)
+                if answers[row.answer].parameters or row.answer in personal
+            ]
+            if rows:
+                listed = "".join(f"    {row},\n" for row in rows)
+                yield f"{cell.id.replace('-', '_')} = [\n{listed}]"
+        elif cell.cell_type == "code" and (
+            tags(cell) & IN_MODULE
+            or (BEGIN in cell.source and not tags(cell) & LEFT_OUT)
+        ):
+            yield replace_regions(cell.source, list).strip()
+
+
+def _known(row: Row, answer: Answer) -> str:
+    """A row of a table of mistakes as code."""
+    text = partial(json.dumps, ensure_ascii=False)
+    if row.name == ZOO:
+        word = "answered_by_mask" if row.of_a_mask else "answered_by_attention"
+        said = [text(row.answer)] + [f"like={text(row.bug)}"] * bool(row.bug)
+    else:
+        word = "mistake"
+        said = [text(part) for part in (row.answer, row.name, row.explanation)]
+        said += [f"bug={text(row.bug)}"] * bool(row.bug)
+    return f"{word}({', '.join(said)})({row.function(answer.inputs())})"
+
+
 def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
-    """What the check functions do, without their decorators."""
-    for cell, _ in checks_in(solution):
-        for function in ast.parse(cell.source).body:
-            yield "\n".join(map(ast.unparse, getattr(function, "body", [])))
+    """What the functions under `@check` and `@show` do, without their decorators."""
+    for cell in solution.cells:
+        if cell.cell_type == "code" and re.search(
+            r"^@(check|show)\(", cell.source, re.M
+        ):
+            for function in ast.parse(cell.source).body:
+                yield "\n".join(map(ast.unparse, getattr(function, "body", [])))
 
 
-def _imports_for(sources: list[str], code: list[NotebookNode]) -> str:
-    """The notebook's import lines that these sources need, other packages first."""
+def _imports_for(sources: list[str], solution: NotebookNode) -> str:
+    """The import lines that these sources need, other packages first: the notebook's, and the words for mistakes."""
     used = {
         node.id
         for source in sources
@@ -112,8 +153,14 @@ def _imports_for(sources: list[str], code: list[NotebookNode]) -> str:
         if isinstance(node, ast.Name)
     }
     lines = set()
-    source = "\n".join(cell.source for cell in code if cell.id != "bootstrap")
-    for line in ast.parse(source).body:
+    source = "\n".join(
+        cell.source
+        for cell in solution.cells
+        if cell.cell_type == "code"
+        and cell.id != "bootstrap"
+        and not tags(cell) & {"solution-note", "right"}
+    )
+    for line in ast.parse(f"{WORDS}\n{source}").body:
         if isinstance(line, ast.Import | ast.ImportFrom):
             line.names = [a for a in line.names if (a.asname or a.name) in used]
             if line.names:
@@ -186,16 +233,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write nothing; print which wrong answer meets which feedback, and fail when one is not named",
     )
+    action.add_argument(
+        "--new",
+        metavar="3.4",
+        help="write the skeleton of this question into the notebook of its chapter in solutions/",
+    )
 
 
 def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
-    """Write the exercises, check them, or print the table; 1 when something is amiss, 2 without solutions."""
+    """Write the exercises, check them, print the table or add a question; 1 for a fault, 2 when it cannot."""
     sources = sorted((root / "solutions").glob("*.ipynb"))
     if not sources:
         print(
             f"no notebook found in {root / 'solutions'}: run this from a clone of the course"
         )
         return 2
+    if arguments.new:
+        try:
+            print(add(arguments.new, root))
+        except ValueError as error:
+            print(error)
+            return 2
+        return 0
     if arguments.table:
         from lib.authoring.feedback_table import (
             print_table,  # it imports the exercises themselves

@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.grading.feedback import Result
 from lib.grading.known import Mistake
+from lib.grading.slips import slips_of
 from lib.grading.student import agree
 from lib.grading.trials import Trial
 from lib.grading.zoo import zoo_mistakes
@@ -56,33 +57,39 @@ def print_table(names: list[str], root: Path) -> int:
 
 
 def rows(trial: Trial) -> Iterator[Row]:
-    """Every known mistake, and every bug of the zoo that fits, as an answer to its question."""
+    """Every known mistake, every bug of the zoo that fits and every slip, as an answer to its question."""
     for answer, question in trial.question_of.items():
         own = [known for known in trial.mistakes if known.answer == answer]
         zoo = list(zoo_mistakes(trial.references, answer))
         for known in own:
             result = trial.judged(question, **{answer: trial.given(known)})
             named = result.misconception == known.name
+            if not callable(trial.names[answer]):  # the rule that an input breaks
+                named = named or known.explanation in _why(result)
             feedback = result.misconception or result.status
             yield Row(question, known, "mistake", feedback, _why(result), named)
-        for bug in zoo:
+        right = trial.names[answer]
+        slips = slips_of(answer, right) if callable(right) else []
+        for source, known in [
+            *(("zoo", bug) for bug in zoo),
+            *(("slip", slip) for slip in slips),
+        ]:
             # The zoo is a part of lib, but a learner who writes the same bug does not call it.
-            result = trial.judged(question, lib_counts=True, **{answer: bug.function})
-            yield Row(
-                question, bug, "zoo", *_about_a_bug(trial, bug, result, own + zoo)
-            )
+            result = trial.judged(question, lib_counts=True, **{answer: known.function})
+            told = _about(trial, known, result, own + zoo + slips)
+            yield Row(question, known, source, *told)
 
 
 def _why(result: Result) -> str:
     return result.finding.why if result.finding else ""
 
 
-def _about_a_bug(
+def _about(
     trial: Trial, bug: Mistake, result: Result, known: list[Mistake]
 ) -> tuple[str, str, bool]:
-    """Feedback, explanation and whether they are as they should be, for a bug of the zoo.
+    """Feedback, explanation and whether they are as they should be, for a bug of the zoo or a slip.
 
-    A bug may be harmless in a question, or made for other shapes; and two bugs may be one and the same there.
+    It may be harmless in a question, or made for other shapes; and two of them may be one and the same there.
     """
     if result.status == "solved":
         return "right here", "", True
@@ -92,7 +99,7 @@ def _about_a_bug(
         if not all(_takes(bug, arguments) for arguments in asked):
             return "made for other shapes", "", True
         return result.misconception or "not named", _why(result), False
-    if named.bug == bug.bug:
+    if named.name == bug.name or (bug.bug and named.bug == bug.bug):
         return named.name, _why(result), True
     same = all(
         agree(_result(named, arguments), _result(bug, arguments))

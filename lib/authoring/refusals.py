@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from nbformat import NotebookNode
 
 from lib.grading.solutions import (
+    CheckCall,
     RegionError,
     answers_in,
     checks_in,
     questions_in,
     replace_regions,
     stub,
+    tabled,
     tags,
     title_cell,
 )
+from lib.grading.tables import ZOO, TableError, rows_in
 
 RELIANCE = re.compile(r"rely_on\(\"([^\"]+)\", \"([^\"]+)\"\)")
 TOTAL = re.compile(r"\b(\d+) points\b")
@@ -32,15 +35,19 @@ def problems(solution: NotebookNode) -> list[str]:
         if n > 1
     ]
     for cell in solution.cells:
-        if cell.cell_type == "code":
-            try:
+        try:
+            if cell.cell_type == "code":
                 replace_regions(cell.source, stub)
                 ast.parse(cell.source)
-            except (RegionError, SyntaxError) as error:
-                found.append(f"cell {cell.id}: {error}")
+            elif tags(cell) & {"mistakes", "right"}:
+                list(rows_in(cell))
+        except (RegionError, SyntaxError, TableError) as error:
+            found.append(f"cell {cell.id}: {error}")
     return found or [
         *_problems_of_checks(solution),
         *_problems_of_points(solution),
+        *_problems_of_parts(solution),
+        *_problems_of_tables(solution),
         *_problems_of_hidden_checks(solution),
         *_problems_of_form(solution),
         *_problems_of_reliance(solution),
@@ -99,6 +106,35 @@ def _problems_of_points(solution: NotebookNode) -> list[str]:
     return found
 
 
+def _problems_of_parts(solution: NotebookNode) -> Iterator[str]:
+    """A part is an answer of its question, and the points of the parts add up to those of the question."""
+    answers = answers_in(solution)
+    for cell, check in checks_in(solution):
+        for name in check.parts:
+            if name not in answers or answers[name].question != check.question:
+                yield f"cell {cell.id}: the part {name!r} is no answer to question {check.question}"
+        if check.parts and sum(check.parts.values()) != check.points:
+            yield (
+                f"cell {cell.id}: the parts of {check.question} give {_sum(check)} points, expected {check.points}"
+            )
+
+
+def _sum(check: CheckCall) -> str:
+    return " + ".join(map(str, check.parts.values()))
+
+
+def _problems_of_tables(solution: NotebookNode) -> Iterator[str]:
+    """Every row is about an answer, and a mistake has something to tell."""
+    answers = answers_in(solution)
+    for tag in ("mistakes", "right"):
+        for cell, rows in tabled(solution, tag):
+            for row in rows:
+                if row.answer not in answers:
+                    yield f"cell {cell.id}: a table about {row.answer!r}, which no question asks for"
+                elif tag == "mistakes" and row.name != ZOO and not row.explanation:
+                    yield f"cell {cell.id}: row {row.name!r} does not say what the learner reads"
+
+
 def _problems_of_hidden_checks(solution: NotebookNode) -> Iterator[str]:
     """The title cell names the questions that have a hidden check, so none can be lost unseen."""
     title = title_cell(solution)
@@ -113,7 +149,7 @@ def _problems_of_hidden_checks(solution: NotebookNode) -> Iterator[str]:
 
 
 def _problems_of_form(solution: NotebookNode) -> Iterator[str]:
-    """A question says what is given, wanted and allowed and where to read; its check has a section and two hints."""
+    """A question says what is given, wanted and allowed and where to read; its check has a section and three hints."""
     for cell, number, *_ in questions_in(solution):
         text = cell.source
         for part in ("Given", "Wanted", "Allowed", "Read"):
@@ -129,8 +165,11 @@ def _problems_of_form(solution: NotebookNode) -> Iterator[str]:
         if (count := _sentences(task)) != 3:
             yield f"cell {cell.id}: the task of {number} has {count} sentences; expected 3"
     for cell, check in checks_in(solution):
-        if not check.hidden and check.hints != 2:
-            yield f"cell {cell.id}: the check of {check.question} has {check.hints} hints; expected a list of 2"
+        if not check.hidden and check.hints != 3:
+            yield (
+                f"cell {cell.id}: the check of {check.question} has {check.hints} hints; expected a list of 3: a "
+                "question, an idea, a piece of code"
+            )
         if not check.hidden and not check.section:
             yield f"cell {cell.id}: the check of {check.question} names no section to read again"
 
@@ -141,7 +180,7 @@ def _problems_of_reliance(solution: NotebookNode) -> Iterator[str]:
     for cell in solution.cells:
         if cell.cell_type == "code":
             for question, name in RELIANCE.findall(cell.source):
-                if answers.get(name) != question:
+                if name not in answers or answers[name].question != question:
                     yield f"cell {cell.id}: relies on {name!r}, which is no answer to question {question}"
 
 

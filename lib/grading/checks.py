@@ -2,8 +2,13 @@
 
 A check is an ordinary cell of an exercise notebook::
 
-    @check("1.1", points=2, section="3 The output", hint=["Look at the sum.", "Which axis does it run over?"])
+    @check("1.1", points=2, section="3 The output", hint=["A question?", "An idea.", "`a piece of code`"])
     def weighted_sums(student):
+        student.same("weighted_sum", np.array([0.3, 0.7]), values)
+
+Where a question asks for several answers, each is a part with points of its own::
+
+    with student.part("weighted_sum", points=1):
         student.same("weighted_sum", np.array([0.3, 0.7]), values)
 
 It judges the learner's answers as soon as the cell runs, and never raises because of them. It compares with the
@@ -21,16 +26,25 @@ from IPython.display import display
 
 from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.containment import course_settings, with_settings
-from lib.grading.feedback import Finding, Result
-from lib.grading.known import exercise_of
+from lib.grading.exercises import exercise_of
+from lib.grading.feedback import Finding, Mark, Part, Result
 from lib.grading.links import chapter_address
 from lib.grading.student import Student
 
 CheckFunction = Callable[[Student], None]
 
-# Which questions are solved in this kernel and by whose answers, and the last result of every question asked.
-_solved: dict[str, Answers] = {}
+# Of this kernel, for each question: the answers that earned points, and the points of each part ("" is the whole
+# question); the last result; how many tries were not right.
+_answers: dict[str, Answers] = {}
+_earned: dict[str, dict[str, int]] = {}
 _latest: dict[str, Result] = {}
+_tries: dict[str, int] = {}
+
+
+def forget() -> None:
+    """Begin anew, as a kernel does."""
+    for known in (_answers, _earned, _latest, _tries):
+        known.clear()
 
 
 def check(question: str, **settings) -> Callable[[CheckFunction], Result]:
@@ -59,9 +73,9 @@ def judge(
 ) -> Result:
     """The verdict of a check function on the answers in its notebook; keeps the points.
 
-    `section` is a heading of the chapter, `hint` one hint or several that unfold one after another. With
-    `lib_counts=False` an answer that calls `lib` is not accepted. A hidden check has no points of its own: when
-    it fails, the points of its question are lost.
+    `section` is a heading of the chapter, `hint` the hints, which unfold one after another. With
+    `lib_counts=False` an answer that calls `lib` earns no points. A hidden check has no points of its own: when
+    it fails, the points of its question, or of the part that fails, are lost.
     """
     try:
         exercise = exercise_of(question)
@@ -72,11 +86,12 @@ def judge(
     function = _with_trusted_names(function, exercise)
     student = Student(answers, exercise, lib_counts=lib_counts, check=function)
     status, finding = verdict(function, student)
-    if status != "solved":
-        _solved.pop(question, None)
-    elif not hidden:
-        _solved[question] = answers
-    hints = (hint,) if isinstance(hint, str) else tuple(hint)
+    if hidden:
+        _take_away(question, status, student.parts)
+    else:
+        _answers[question] = answers
+        _earned[question] = _points_of(status, points, student.parts)
+        _tries[question] = _tries.get(question, 0) + (status == "wrong")
     result = Result(
         question=f"{question} (hidden)" if hidden else question,
         status=status,
@@ -84,13 +99,38 @@ def judge(
         title=f"Exercise {exercise.CHAPTER[:2]}",
         progress=progress(exercise),
         finding=finding,
-        hints=() if status == "solved" else hints,
+        hints=()
+        if status == "solved"
+        else (hint,)
+        if isinstance(hint, str)
+        else tuple(hint),
         section=_where(exercise.CHAPTER, section) if section else None,
+        earned=0 if hidden else sum(_earned[question].values()),
+        parts=tuple(student.parts),
+        shown=_tries.get(question, 0),
         remark=answers.overheard.remark(),
     )
     if status != "solved" or not hidden:
         _latest[question] = result
     return result
+
+
+def _points_of(status: str, points: int, parts: list[Part]) -> dict[str, int]:
+    """The points that are earned, by part."""
+    if not parts:
+        return {"": points} if status == "solved" else {}
+    return {part.name: part.points for part in parts if part.status == "solved"}
+
+
+def _take_away(question: str, status: str, parts: list[Part]) -> None:
+    """A hidden check: the points of what fails are lost."""
+    earned = _earned.get(question, {})
+    if parts:
+        for part in parts:
+            if part.status != "solved":
+                earned.pop(part.name, None)
+    elif status != "solved":
+        earned.clear()
 
 
 def _where(chapter: str, section: str) -> tuple[str, str]:
@@ -117,11 +157,28 @@ def verdict(function: CheckFunction, student: Student) -> tuple[str, Finding | N
     except Unsolved as unsolved:
         return "unsolved", _still_open(unsolved, student)
     except Wrong as wrong:
+        student.parts.clear()  # what holds for the whole question does not hold
         return "wrong", wrong.finding
+    except ModuleNotFoundError as error:
+        student.parts.clear()
+        return "unsolved", Finding(
+            f"This question needs `{error.name}`, which this Python does not have. Leave it out here, or open the "
+            "notebook where it is installed, such as on Colab."
+        )
     except Exception as error:
+        student.parts.clear()
         return "broken", Finding(
             f"Please report this: {traceback.format_exception_only(error)[-1].strip()}"
         )
+    return _of_parts(student.parts)
+
+
+def _of_parts(parts: list[Part]) -> tuple[str, Finding | None]:
+    """The verdict on a question from those on its parts: wrong if one is, and the finding is that of the first."""
+    for status in ("wrong", "unsolved"):
+        for part in parts:
+            if part.status == status:
+                return status, part.finding
     return "solved", None
 
 
@@ -135,7 +192,7 @@ def _still_open(unsolved: Unsolved, student: Student) -> Finding | None:
 def progress(exercise: ModuleType) -> tuple[int, int]:
     """Points so far in this kernel, and points in all."""
     so_far = sum(
-        points for question, points in exercise.POINTS.items() if question in _solved
+        sum(_earned.get(question, {}).values()) for question in exercise.POINTS
     )
     return so_far, sum(exercise.POINTS.values())
 
@@ -154,15 +211,18 @@ def show(question: str) -> Callable[[Callable[[], None]], None]:
     return shown
 
 
-def results() -> dict[str, str]:
-    """The status of every question asked in this kernel, by the last run of its check."""
-    return {question: result.status for question, result in _latest.items()}
+def results() -> dict[str, Mark]:
+    """Status and points of every question asked in this kernel, by the last run of its check."""
+    return {
+        question: Mark(result.status, sum(_earned.get(question, {}).values()))
+        for question, result in _latest.items()
+    }
 
 
 def rely_on(question: str, name: str) -> object:
-    """The learner's answer `name`, as it was when `question` was solved; until then the reference, and it says so."""
-    if question in _solved:
-        return _solved[question].used[name]
+    """The learner's answer `name`, as it was when it earned its points; until then the reference, and it says so."""
+    if _earned.get(question, {}).keys() & {"", name}:
+        return _answers[question].used[name]
     print(
         f"Question {question} is not solved yet, so the reference answer stands in for {name}."
     )

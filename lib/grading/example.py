@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.grading import pictures
-from lib.grading.known import exercise_of
+from lib.grading.exercises import exercise_of
 
 FOLDED = "The wanted picture: open it after your first try"
 

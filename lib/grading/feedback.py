@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lib.grading.links import bug_address
 
@@ -20,22 +21,36 @@ COLOURS = {
     "wrong": "#d1495b",
     "broken": "#b7791f",
 }
+SIGNS = {words[0]: status for status, words in HEADLINES.items()}
 BAR_LENGTH = 20
 NUMBERS = {"Asked", "Wanted", "Found"}  # set as code
 
 
+# The sign, the number of the question and its points; the words between them may be in any language.
 HEADLINE = re.compile(
-    rf"(?P<words>{'|'.join(HEADLINES.values())}) · question (?P<question>\d+\.\d+)(?: ·|$)"
+    rf"(?P<sign>[{''.join(SIGNS)}]) [^·]*· \D*(?P<question>\d+\.\d+)(?: · (?P<earned>\d+)\D.*)?$"
 )
 
 
-def read_headline(text: str) -> tuple[str, str] | None:
-    """Question and status that the first line of a shown `Result` tells; None for a hidden check or other text."""
+class Mark(NamedTuple):
+    """What a check said about a question: its status, a key of HEADLINES, and the points."""
+
+    status: str
+    points: int = 0
+
+
+def read_headline(text: str) -> tuple[str, Mark] | None:
+    """Question and mark that the first line of a shown `Result` tells; None for a hidden check or other text."""
     found = HEADLINE.match(text.partition("\n")[0])
     if not found:
         return None
-    status = next(key for key, words in HEADLINES.items() if words == found["words"])
-    return found["question"], status
+    return found["question"], Mark(SIGNS[found["sign"]], int(found["earned"] or 0))
+
+
+def bar(so_far: int, total: int) -> str:
+    """Points as a bar of text."""
+    filled = BAR_LENGTH * so_far // max(total, 1)
+    return "█" * filled + "░" * (BAR_LENGTH - filled)
 
 
 @dataclass(frozen=True)
@@ -62,12 +77,28 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a question: the answer that it is about, its points, and whether they are earned."""
+
+    name: str
+    points: int
+    status: str
+    finding: Finding | None = None
+
+    def __str__(self) -> str:
+        earned = self.points if self.status == "solved" else 0
+        return f"{HEADLINES[self.status][0]} `{self.name}` {earned} of {self.points}"
+
+
+@dataclass(frozen=True)
 class Result:
     """The verdict of one check; as the output of a cell it shows itself.
 
-    `status` is a key of HEADLINES. `points` are those of the question, 0 for a hidden check. `section` is the title
+    `status` is a key of HEADLINES. `points` are those of the question, 0 for a hidden check, and `earned` what the
+    answer gets of them. `parts` tell which part is right, where the question has parts. `section` is the title
     and the address of the section to read again. `progress` has the points so far and in all, counted over what
-    `title` names. `remark` tells what the answer did besides, such as printing.
+    `title` names. As text the first `shown` hints are told; on a page all of them unfold one after another. `remark`
+    tells what the answer did besides, such as printing.
     """
 
     question: str
@@ -78,12 +109,10 @@ class Result:
     finding: Finding | None = None
     hints: tuple[str, ...] = ()
     section: tuple[str, str] | None = None
+    earned: int = 0
+    parts: tuple[Part, ...] = ()
+    shown: int = 0
     remark: str = ""
-
-    @property
-    def earned(self) -> int:
-        """Points for this question: all of them or none."""
-        return self.points if self.status == "solved" else 0
 
     @property
     def misconception(self) -> str:
@@ -98,30 +127,27 @@ class Result:
         so_far, total = self.progress
         return f"{so_far} of {total} points"
 
-    def _bar(self) -> str:
-        so_far, total = self.progress
-        filled = BAR_LENGTH * so_far // max(total, 1)
-        return "█" * filled + "░" * (BAR_LENGTH - filled)
-
     def _rows(self) -> list[tuple[str, str]]:
         rows = self.finding.rows() if self.finding else []
+        if self.parts:
+            rows.insert(0, ("Parts", " · ".join(map(str, self.parts))))
         return [*rows, ("Remark", self.remark)] if self.remark else rows
 
     def __repr__(self) -> str:
         rows = self._rows()
         if self.section and self.status == "wrong":
             rows.append(("Read again", self.section[0]))
-        rows += [
-            (f"Hint {number}", hint) for number, hint in enumerate(self.hints, start=1)
-        ]
+        hints = self.hints[: self.shown]
+        rows += [(f"Hint {number}", hint) for number, hint in enumerate(hints, start=1)]
+        if more := len(self.hints) - len(hints):
+            rows.append(("Hints", f"{more} more, one after each try"))
         width = max((len(label) for label, _ in rows), default=0) + 2
         lines = [
             f"  {label + ':':<{width}}" + text.replace("\n", "\n" + " " * (width + 2))
             for label, text in rows
         ]
-        return "\n".join(
-            [self._headline(), *lines, f"{self.title} {self._bar()} {self._count()}"]
-        )
+        count = f"{self.title} {bar(*self.progress)} {self._count()}"
+        return "\n".join([self._headline(), *lines, count])
 
     def _repr_html_(self) -> str:
         body = "".join(
@@ -136,7 +162,8 @@ class Result:
             f"<p><strong>{self._headline()}</strong></p>"
             + (f"<dl>{body}</dl>" if body else "")
             + _unfolding(self.hints)
-            + f'<p>{html.escape(self.title)} <span aria-hidden="true">{self._bar()}</span> {self._count()}</p></div>'
+            + f'<p>{html.escape(self.title)} <span aria-hidden="true">{bar(*self.progress)}</span> '
+            f"{self._count()}</p></div>"
         )
 
     def _html_rows(self) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,13 @@
-"""What is known about an exercise: its reference answers and the mistakes that have a name.
+"""What an author knows about an answer: the mistakes that have a name, and how attention answers a question.
 
-Both are written in solutions/ and come from there, by `python -m lib exercises`, as the modules
-`lib.grading.references.exercise_NN`.
+These are the words of `lib.grading.references`, which `python -m lib exercises` makes from solutions/.
 """
 
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import NamedTuple
+
+import numpy as np
 
 
 class Mistake(NamedTuple):
@@ -41,47 +41,54 @@ def mistake(
 
 
 class Adapter(NamedTuple):
-    """How attention answers a question: `make(attention)` is an answer if `attention(q, k, v)` is causal attention."""
+    """How attention answers a question: `make(attention)` is right if `attention(q, k, v)` is.
+
+    `like` names the function of `lib.bugs.settings` that is right there.
+    """
 
     answer: str
     make: Callable[[Callable], Callable]
+    like: str
 
 
-def answered_by_attention(answer: str) -> Callable[[Callable], Adapter]:
+def answered_by_attention(
+    answer: str, *, like: str = "causal_attention"
+) -> Callable[[Callable], Adapter]:
     """Decorator: this function makes an answer out of a function (q, k, v), so that bugs of the zoo can be tried."""
-    return lambda make: Adapter(answer, make)
+    return lambda make: Adapter(answer, make, like)
 
 
-def exercise_of(question: str) -> ModuleType:
-    """The generated module of the exercise that has this question; LookupError when there is none."""
-    name = f"lib.grading.references.exercise_{question.split('.')[0]:0>2}"
-    try:
-        exercise = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        exercise = None
-    if exercise is None or question not in exercise.POINTS:
-        raise LookupError(
-            f"question {question!r} is not known to this version of the course. Learners: install the course again. "
-            "Authors: run `python -m lib exercises`."
-        )
-    return exercise
+def answered_by_mask(
+    answer: str, *, like: str = "causal_attention"
+) -> Callable[[Callable], Adapter]:
+    """Decorator: this function makes an answer out of a mask (n_q, n_k), so that the zoo's wrong masks can be tried."""
+
+    def adapter(make: Callable) -> Adapter:
+        return Adapter(answer, lambda attend: make(mask_of(attend)), like)
+
+    return adapter
+
+
+def mask_of(attend: Callable) -> Callable[[int, int], np.ndarray]:
+    """(n_q, n_k) → which keys have weight when every score is 0: the mask with which `attend` works, as booleans."""
+    return lambda n_q, n_k: (
+        attend(np.zeros((n_q, 1)), np.zeros((n_k, 1)), np.eye(n_k)) > 0
+    )
 
 
 def mistakes_of(exercise: ModuleType, answer: str) -> list[Mistake]:
     """The known mistakes about one answer, in the order in which they are written."""
-    return _about(answer, Mistake, exercise)
+    return [known for known in _about(answer, exercise) if isinstance(known, Mistake)]
 
 
 def adapters_of(exercise: ModuleType, answer: str) -> list[Adapter]:
     """The ways to get this answer from attention: one, or none."""
-    return _about(answer, Adapter, exercise)
+    return [known for known in _about(answer, exercise) if isinstance(known, Adapter)]
 
 
-def _about(answer: str, kind: type, exercise: ModuleType) -> list:
-    return [
-        known
-        for known in vars(exercise).values()
-        if isinstance(known, kind) and known.answer == answer
-    ]
+def _about(answer: str, exercise: ModuleType) -> Iterator[Mistake | Adapter]:
+    """What stands in the module about an answer, alone or in a list."""
+    for value in vars(exercise).values():
+        for known in value if isinstance(value, list) else [value]:
+            if isinstance(known, Mistake | Adapter) and known.answer == answer:
+                yield known

@@ -1,18 +1,13 @@
 """The page of a learner's progress: one HTML file that needs nothing else, for light and dark, wide and narrow."""
 
 import html
-import json
 import os
-import re
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from lib.grading.feedback import COLOURS, HEADLINES
+from lib.grading.feedback import COLOURS
 from lib.grading.links import COLAB
-
-if TYPE_CHECKING:
-    from lib.grading.progress import Progress
+from lib.grading.record import Record, stored
 
 # Status → how the map shows it: a class, a sign and a word, so that colour is never alone.
 SHOWN = {
@@ -58,57 +53,44 @@ h2 {{ margin: 1.6em 0 0; font-size: 1.15em; }}
 a {{ color: inherit; }}
 .next {{ padding: 0.6em 0.9em; border-left: 4px solid {COLOURS["solved"]}; }}
 """
-STORED = re.compile(
-    r'<script type="application/json" id="results">(.*?)</script>', re.DOTALL
-)
 
 
-def part(progress: "Progress") -> str:
+def part(record: Record) -> str:
     """The map alone, as a cell of a notebook shows it."""
-    if not progress.exercises:
-        return f"<p>{progress}</p>"
+    if not record.exercises:
+        return f"<p>{record}</p>"
     routes = "".join(
-        f"<p>{_heading(progress, exercise)}</p>{_route(progress, exercise)}"
-        for exercise in progress.exercises
+        f"<p>{_heading(record, exercise)}</p>{_route(record, exercise)}"
+        for exercise in record.exercises
     )
     return f'<style>{STYLE}</style><div class="mtf-map">{routes}</div>'
 
 
-def page(progress: "Progress", folder: Path) -> str:
+def page(record: Record, folder: Path) -> str:
     """The whole page; links to notebooks are relative to `folder`, where it will lie."""
-    points = [progress.points(exercise) for exercise in progress.exercises]
+    points = [record.points(exercise) for exercise in record.exercises]
     so_far, total = (sum(column) for column in zip(*points, strict=True))
     routes = "".join(
-        f"<h2>{_heading(progress, exercise)}</h2>{_route(progress, exercise)}"
-        f"<small>{_sources(progress, exercise, folder)}</small>"
-        for exercise in progress.exercises
+        f"<h2>{_heading(record, exercise)}</h2>{_route(record, exercise)}"
+        f"<small>{_sources(record, exercise, folder)}</small>"
+        for exercise in record.exercises
     )
-    skipped = "".join(f"<li>{html.escape(line)}</li>" for line in progress.skipped)
-    stored = json.dumps(progress.results, sort_keys=True)
+    skipped = "".join(f"<li>{html.escape(line)}</li>" for line in record.skipped)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>My progress · Masking the Future</title><style>{STYLE}{PAGE_STYLE}</style></head>\n"
         '<body><main class="mtf-map"><h1>My progress</h1>'
         f"<p><strong>Masking the Future</strong> · {_bar(so_far, total)}</p>"
-        f"{_next(progress, folder)}{routes}"
+        f"{_next(record, folder)}{routes}"
         + (f"<h2>Files left out</h2><ul>{skipped}</ul>" if skipped else "")
-        + f'</main><script type="application/json" id="results">{stored}</script></body></html>\n'
+        + f'</main><script type="application/json" id="results">{stored(record.results)}</script></body></html>\n'
     )
 
 
-def stored_results(text: str) -> dict[str, str]:
-    """The results that a page holds; ValueError when it holds none, or what is no result."""
-    stored = STORED.search(text)
-    results = json.loads(stored[1]) if stored else None
-    if not isinstance(results, dict) or not set(results.values()) <= set(HEADLINES):
-        raise ValueError("no results")
-    return results
-
-
-def _heading(progress: "Progress", exercise: ModuleType) -> str:
+def _heading(record: Record, exercise: ModuleType) -> str:
     name = f"Exercise {exercise.CHAPTER[:2]} · {html.escape(exercise.TITLE)}"
-    return f"{name} · {_bar(*progress.points(exercise))}"
+    return f"{name} · {_bar(*record.points(exercise))}"
 
 
 def _bar(so_far: int, total: int) -> str:
@@ -118,40 +100,44 @@ def _bar(so_far: int, total: int) -> str:
     )
 
 
-def _route(progress: "Progress", exercise: ModuleType) -> str:
+def _route(record: Record, exercise: ModuleType) -> str:
     """The questions of an exercise as the stops of a line."""
     stops = []
     for question, title in exercise.TITLES.items():
-        kind, sign, word = SHOWN[progress.results.get(question, "unsolved")]
-        points = exercise.POINTS[question]
+        mark, points = record.mark(question), exercise.POINTS[question]
+        kind, sign, word = SHOWN[mark.status]
+        if 0 < mark.points < points:
+            kind, sign = SHOWN["wrong"][:2]
+            word = f"{mark.points} of {points} points, go on"
+        else:
+            word = f"{word}<br>{points} points"
         stops.append(
             f'<li class="{kind}"><span class="stop" aria-hidden="true"><span>{sign}</span></span>'
             f'<div><span class="number">{question}</span>{html.escape(title)}'
-            f'<span class="state">{word}<br>{points} points</span></div></li>'
+            f'<span class="state">{word}</span></div></li>'
         )
     return f"<ol>{''.join(stops)}</ol>"
 
 
-def _next(progress: "Progress", folder: Path) -> str:
-    if progress.next is None:
+def _next(record: Record, folder: Path) -> str:
+    if record.next is None:
         return '<p class="next">Everything is solved. Well done!</p>'
-    exercise, question = progress.next
+    exercise, question = record.next
     return (
         f'<p class="next">Next: question {question}, {html.escape(exercise.TITLES[question])}. '
-        f"Open {_notebook(progress, exercise, folder)}.</p>"
+        f"Open {_notebook(record, exercise, folder)}.</p>"
     )
 
 
-def _notebook(progress: "Progress", exercise: ModuleType, folder: Path) -> str:
+def _notebook(record: Record, exercise: ModuleType, folder: Path) -> str:
     """Links to the learner's notebook of the exercise, where one was read, and to Colab."""
     fresh = (
         f'<a href="{COLAB}exercises/{exercise.CHAPTER}.ipynb">a fresh one on Colab</a>'
     )
     own = [
-        progress.sources[question]
+        record.sources[question]
         for question in exercise.POINTS
-        if question in progress.sources
-        and progress.sources[question].suffix == ".ipynb"
+        if question in record.sources and record.sources[question].suffix == ".ipynb"
     ]
     return f"{_link(own[0], folder)}, or {fresh}" if own else fresh
 
@@ -161,9 +147,9 @@ def _link(path: Path, folder: Path) -> str:
     return f'<a href="{html.escape(address)}">{html.escape(path.name)}</a>'
 
 
-def _sources(progress: "Progress", exercise: ModuleType, folder: Path) -> str:
+def _sources(record: Record, exercise: ModuleType, folder: Path) -> str:
     """The files that the results of the exercise were read from."""
-    files = {progress.sources[q] for q in exercise.POINTS if q in progress.sources}
+    files = {record.sources[q] for q in exercise.POINTS if q in record.sources}
     if not files:
         return "nothing was read about this exercise yet"
     return "read from " + ", ".join(_link(path, folder) for path in sorted(files))

@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 from nbformat import NotebookNode
 
+from lib.grading.tables import Row, rows_in
+
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 QUESTION = re.compile(
     r"^## (?P<number>\d+\.\d+) (?:★+ )?(?P<title>.*?) · (?P<points>\d+) points?$",
     re.MULTILINE,
 )
 TITLE = re.compile(r"^# .*", re.MULTILINE)
+PERSONAL = re.compile(r'same_number\(\s*"(\w+)", "(\w+)"')
 
 
 class RegionError(ValueError):
@@ -82,13 +85,14 @@ def stub(region: list[str]) -> list[str]:
 
 
 class CheckCall(NamedTuple):
-    """What the decorator `@check(…)` of one cell says."""
+    """What the decorator `@check(…)` of one cell says, and the points of each part that its function names."""
 
     question: str
     points: int
     hidden: bool
     section: str
     hints: int
+    parts: dict[str, int]
 
 
 class Question(NamedTuple):
@@ -107,13 +111,11 @@ def checks_in(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, CheckCall]
             for function in ast.parse(cell.source).body:
                 for call in getattr(function, "decorator_list", []):
                     if getattr(getattr(call, "func", None), "id", None) == "check":
-                        yield cell, _check_call(call)
+                        yield cell, _check_call(call, function)
 
 
-def _check_call(call: ast.Call) -> CheckCall:
-    constants = {
-        k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)
-    }
+def _check_call(call: ast.Call, function: ast.FunctionDef) -> CheckCall:
+    constants = _constants(call)
     hints = next((k.value for k in call.keywords if k.arg == "hint"), None)
     return CheckCall(
         question=ast.literal_eval(call.args[0]),
@@ -121,7 +123,18 @@ def _check_call(call: ast.Call) -> CheckCall:
         hidden=constants.get("hidden", False),
         section=constants.get("section", ""),
         hints=len(hints.elts) if isinstance(hints, ast.List) else int(bool(hints)),
+        parts={
+            ast.unparse(part.args[0]).strip("'"): _constants(part).get("points", 0)
+            for part in ast.walk(function)
+            if isinstance(part, ast.Call) and getattr(part.func, "attr", None) == "part"
+        },
     )
+
+
+def _constants(call: ast.Call) -> dict[str, object]:
+    return {
+        k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)
+    }
 
 
 def title_cell(notebook: NotebookNode) -> NotebookNode | None:
@@ -140,7 +153,18 @@ def questions_in(notebook: NotebookNode) -> list[Question]:
     ]
 
 
-def answers_in(solution: NotebookNode) -> dict[str, str]:
+class Answer(NamedTuple):
+    """A name that a learner has to define: its question, and its parameters where it is a function."""
+
+    question: str
+    parameters: str | None
+
+    def inputs(self) -> str:
+        """What a wrong or right answer is a function of: a number of one's own follows from the `student_id`."""
+        return "student_id" if self.parameters is None else self.parameters
+
+
+def answers_in(solution: NotebookNode) -> dict[str, Answer]:
     """Every name that a learner has to define, with the question under whose heading it stands."""
     found, question = {}, ""
     for cell in solution.cells:
@@ -148,12 +172,30 @@ def answers_in(solution: NotebookNode) -> dict[str, str]:
             question = heading["number"]
         elif cell.cell_type == "code" and BEGIN in cell.source:
             for statement in ast.parse(cell.source).body:
-                names = getattr(statement, "targets", [statement])
-                found |= {
-                    name: question for name in map(_name_of, names) if name is not None
-                }
+                for name, parameters in _defined(statement):
+                    found[name] = Answer(question, parameters)
     return found
 
 
-def _name_of(node: ast.AST) -> str | None:
-    return getattr(node, "name", getattr(node, "id", None))
+def _defined(statement: ast.stmt) -> Iterator[tuple[str, str | None]]:
+    """The names that a statement defines, with the parameters of a function."""
+    if isinstance(statement, ast.FunctionDef):
+        yield statement.name, ast.unparse(statement.args)
+    for target in getattr(statement, "targets", []):
+        if hasattr(target, "id"):
+            yield target.id, None
+
+
+def personal_in(solution: NotebookNode) -> dict[str, str]:
+    """The numbers of a learner's own, each with the function of the `student_id` that gives it."""
+    sources = (cell.source for cell, _ in checks_in(solution))
+    return dict(pair for source in sources for pair in PERSONAL.findall(source))
+
+
+def tabled(
+    solution: NotebookNode, tag: str
+) -> Iterator[tuple[NotebookNode, list[Row]]]:
+    """The Markdown cells with this tag, `mistakes` or `right`, and the rows of their tables."""
+    for cell in solution.cells:
+        if cell.cell_type == "markdown" and tag in tags(cell):
+            yield cell, list(rows_in(cell))

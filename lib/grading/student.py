@@ -1,7 +1,7 @@
 """What a check may ask of the learner: results and values, compared with the reference and with known mistakes."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from types import ModuleType
 
@@ -10,12 +10,15 @@ import numpy as np
 from lib.grading import naming, pictures
 from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.comparing import agree, agreeing, difference, inexact, not_exact
+from lib.grading.feedback import Part
+from lib.grading.inputs import Inputs
 from lib.grading.known import mistakes_of
 from lib.grading.naming import Answer, Name
 from lib.grading.one_number import known_number, not_one_number, other_number
+from lib.grading.slips import slips_of
 
 
-class Student:
+class Student(Inputs):
     """What a check sees of the learner: the answers, and the sentences that say what is wrong with them."""
 
     def __init__(
@@ -30,6 +33,7 @@ class Student:
         self._exercise = exercise
         self._lib_counts = lib_counts
         self._check = check
+        self.parts: list[Part] = []
 
     @property
     def id(self) -> str:
@@ -40,6 +44,18 @@ class Student:
     def used(self) -> set[str]:
         """The names of the learner's answers that the check has looked at."""
         return set(self._answers.used)
+
+    @contextmanager
+    def part(self, name: str, *, points: int = 0) -> Iterator[None]:
+        """What is asked inside decides about the answer `name` alone and its points; the check goes on."""
+        status, finding = "solved", None
+        try:
+            yield
+        except Unsolved:
+            status = "unsolved"
+        except Wrong as wrong:
+            status, finding = "wrong", wrong.finding
+        self.parts.append(Part(name, points, status, finding))
 
     def call(self, name: str, *arguments) -> np.ndarray:
         """Result of the learner's function `name`, as float64; the arguments are copied."""
@@ -115,7 +131,11 @@ class Student:
         if abs(found - right) <= within:
             return
         known = known_number(
-            float(found), mistakes_of(self._exercise, name), self.id, within
+            float(found),
+            mistakes_of(self._exercise, name)
+            + slips_of(name, self.reference(reference)),
+            self.id,
+            within,
         )
         if known:
             why, named = known.explanation, known.name
@@ -133,6 +153,7 @@ class Student:
         all but right answers that came later. One that fits until now, and no other wrong answer, is a guess.
         """
         mistakes = mistakes_of(self._exercise, name)
+        mistakes += slips_of(name, self.reference(name))
         if not by_type:
             from lib.grading.zoo import zoo_mistakes  # seldom needed; it loads much
 
@@ -191,6 +212,11 @@ class _Listing(Student):
     def __init__(self, student: Student):
         super().__init__(student._answers, student._exercise)
         self.asked: list[tuple[str, tuple]] = []
+
+    def part(self, name: str, **_) -> suppress:
+        return suppress(
+            Exception
+        )  # an answer fails; the next part is asked all the same
 
     def same(self, name: str, *arguments, **_) -> None:
         self.asked.append((name, arguments))

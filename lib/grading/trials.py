@@ -4,7 +4,7 @@ import ast
 import contextlib
 import importlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -13,24 +13,31 @@ from lib.grading.answers import Answers
 from lib.grading.checks import CheckFunction, judge
 from lib.grading.feedback import Result
 from lib.grading.known import Mistake
-from lib.grading.solutions import answers_in, checks_in
+from lib.grading.solutions import answers_in, checks_in, tabled
 from lib.grading.student import Student, asked_by
+from lib.grading.tables import ZOO, Row
 
 
 class Trial:
     """The exercise `name`, such as ``01_weighted_values``, of the course in the folder `root`."""
 
     def __init__(self, name: str, root: Path):
-        self.number = name[:2]
+        self.name, self.number = name, name[:2]
         self.solution = nbformat.read(root / f"solutions/{name}.ipynb", as_version=4)
         self.references = importlib.import_module(
             f"lib.grading.references.exercise_{self.number}"
         )
-        self.question_of = answers_in(self.solution)
+        self.answers = answers_in(self.solution)
         self.names = self._defined_in_the_solution()
         self.mistakes = [
-            known for known in self.names.values() if isinstance(known, Mistake)
+            *(known for known in self.names.values() if isinstance(known, Mistake)),
+            *(
+                Mistake(row.answer, row.name, row.explanation, function, row.bug)
+                for row, function in self._tabled("mistakes")
+                if row.name != ZOO
+            ),
         ]
+        self.right = list(self._tabled("right"))
 
     def _defined_in_the_solution(self) -> dict[str, object]:
         """What the solution's cells define when run as a notebook's, not as part of lib; their prints are left out."""
@@ -41,6 +48,18 @@ class Trial:
                 if cell.cell_type == "code" and cell.id not in left_out | {"bootstrap"}:
                     exec(cell.source, namespace)
         return namespace
+
+    def _tabled(self, tag: str) -> Iterator[tuple[Row, Callable]]:
+        """The rows of the tables with this tag, each with its function."""
+        for _, rows in tabled(self.solution, tag):
+            for row in rows:
+                source = row.function(self.answers[row.answer].inputs())
+                yield row, eval(source, self.names)
+
+    @property
+    def question_of(self) -> dict[str, str]:
+        """The question to which each answer belongs."""
+        return {name: answer.question for name, answer in self.answers.items()}
 
     def judged(
         self,

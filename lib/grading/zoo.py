@@ -1,16 +1,14 @@
 """The bugs of the zoo as wrong answers to questions."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
 
 import numpy as np
 
-from lib.bugs import ZOO, Bug, Setting
+from lib.bugs import ZOO, Bug, Setting, settings
 from lib.grading.known import Mistake, adapters_of
-from lib.masks import causal
-from lib.numpy_attention import attention
 
 # Of these a sentence of the zoo may speak where the question does too.
 ELSEWHERE = re.compile(
@@ -20,10 +18,10 @@ ELSEWHERE = re.compile(
 
 
 def zoo_mistakes(exercise: ModuleType, answer: str) -> Iterator[Mistake]:
-    """Every bug of causal attention as a mistake about `answer`; none where attention does not answer it."""
+    """Every bug of the zoo that fits as a mistake about `answer`; none where attention does not answer it."""
     for adapter in adapters_of(exercise, answer):
         words = getattr(exercise, answer).__doc__ or ""
-        for bug in bugs_of_causal_attention():
+        for bug in bugs_like(adapter.like):
             why = _within(f"{bug.tell_tale} {bug.story}", words)
             yield Mistake(answer, bug.title, why, adapter.make(bug.function), bug.slug)
 
@@ -43,16 +41,16 @@ def _within(told: str, words: str) -> str:
 
 
 @cache
-def bugs_of_causal_attention() -> list[Bug]:
-    """The bugs that are a function of q, k and v and should have been causal attention."""
-    return [bug for bug in ZOO.values() if _wants_causal_attention(bug.setting)]
+def bugs_like(name: str) -> list[Bug]:
+    """The bugs that are a function of q, k and v and should have been the function `name` of `lib.bugs.settings`."""
+    right = getattr(settings, name)
+    return [bug for bug in ZOO.values() if _wants(right, bug.setting)]
 
 
-def _wants_causal_attention(setting: Setting) -> bool:
+def _wants(right: Callable, setting: Setting) -> bool:
+    """Whether `right` is right in this setting."""
     if setting.signature != "f(q, k, v)":
         return False
-    right, plain = (
-        setting.layer(function)(setting.text)
-        for function in (setting.right, lambda q, k, v: attention(q, k, v, causal))
+    return np.allclose(
+        *(setting.layer(f)(setting.text) for f in (setting.right, right))
     )
-    return np.allclose(right, plain)

@@ -3,34 +3,36 @@
 Generated from solutions/01_weighted_values.ipynb by `python -m lib exercises`; edit that notebook instead.
 """
 
-# ruff: noqa: F401 (some names serve the checks, which run with the names of this module)
+# fmt: off
+# ruff: noqa: E501, F401 (rows of tables are lines; some names serve the checks)
 
 import numpy as np
 
 from lib.examples import S
+from lib.grading.checks import rely_on
 from lib.grading.known import answered_by_attention, mistake
 from lib.grading.personal import own_numbers
-from lib.masks import causal
+from lib.masks import causal, window
 from lib.numpy_attention import attention, softmax
 
 CHAPTER = "01_weighted_values"
 TITLE = "Weighted values"
 TITLES = {
     "1.1": "From memory: the output of one query",
-    "1.2": "Weights are not shares",
+    "1.2": "A query that does not ask",
     "1.3": "From scores to weights",
-    "1.4": "A query that does not ask",
+    "1.4": "From weights back to scores",
     "1.5": "Find the bug",
-    "1.6": "From weights back to scores",
-    "1.7": "Break it with an input: the heavy key that does not count",
+    "1.6": "Break it with an input: the heavy key that does not count",
+    "1.7": "Diagnosis",
 }
 POINTS = {
     "1.1": 2,
     "1.2": 2,
     "1.3": 3,
-    "1.4": 2,
+    "1.4": 3,
     "1.5": 3,
-    "1.6": 3,
+    "1.6": 2,
     "1.7": 3,
 }
 
@@ -49,200 +51,44 @@ def weighted_sum(weights, values):
     return weights @ values
 
 
-@mistake(
-    "weighted_sum",
-    "plain average",
-    "This is the plain average: every value got the same weight. Each value must be multiplied by its own weight.",
-)
-def plain_average(weights, values):
-    return values.mean(axis=0)
+mistakes_1_1 = [
+    mistake("weighted_sum", "plain average", "This is the plain average: every value got the same weight. Each value must be multiplied by its own weight.")(lambda weights, values: values.mean(axis=0)),
+    mistake("weighted_sum", "weights ignored", "This adds up the values without their weights. Multiply each value by its weight first.")(lambda weights, values: values.sum(axis=0)),
+    mistake("weighted_sum", "not added up", "Each value has its weight, but the parts are not added up yet. Sum over the keys, which are axis 0.")(lambda weights, values: weights[:, None] * values),
+    mistake("weighted_sum", "summed over coordinates", "This sums over the coordinates of each value. The sum runs over the keys, axis 0, and keeps the coordinates.")(lambda weights, values: (weights[:, None] * values).sum(axis=1)),
+    mistake("weighted_sum", "only the heaviest value", "This takes the value with the largest weight and drops the others. Attention mixes; it does not select.")(lambda weights, values: values[np.argmax(weights)]),
+    mistake("weighted_sum", "averaged twice", "This divides by the number of keys once more. The weights sum to 1 already, so the sum is the average.")(lambda weights, values: (weights[:, None] * values).mean(axis=0)),
+    mistake("weighted_sum", "weights in the wrong order", "Each weight met the value of another key: the order is reversed. Weight j belongs to value j.")(lambda weights, values: weights[::-1] @ values),
+    mistake("weighted_sum", "only the last part", "This is the part of the last key alone. In a loop, add each part to the sum so far: `total = total + part`.")(lambda weights, values: weights[-1] * values[-1]),
+    mistake("weighted_sum", "softmax taken again", "You took the softmax of the weights. They are weights already: softmax made them of scores. Use them as they are.")(lambda weights, values: softmax(weights) @ values),
+    mistake("weighted_sum", "kept as whole numbers", "The values are whole numbers, and your sum is kept as one: `np.zeros_like(values[0])` copies their type. Begin with `np.zeros(values.shape[1])`.")(lambda weights, values: (weights @ values).astype(values.dtype)),
+]
 
 
-@mistake(
-    "weighted_sum",
-    "weights ignored",
-    "This adds up the values without their weights. Multiply each value by its weight first.",
-)
-def weights_ignored(weights, values):
-    return values.sum(axis=0)
+def window_means(values, w):
+    """Row i is the mean of the last w values up to value i.
 
-
-@mistake(
-    "weighted_sum",
-    "not added up",
-    "Each value has its weight, but the parts are not added up yet. Sum over the keys, which are axis 0.",
-)
-def not_added_up(weights, values):
-    return weights[:, None] * values
-
-
-@mistake(
-    "weighted_sum",
-    "summed over coordinates",
-    "This sums over the coordinates of each value. The sum runs over the keys, axis 0, and keeps the coordinates.",
-)
-def summed_over_coordinates(weights, values):
-    return (weights[:, None] * values).sum(axis=1)
-
-
-@mistake(
-    "weighted_sum",
-    "only the heaviest value",
-    "This takes the value with the largest weight and drops the others. Attention mixes; it does not select.",
-)
-def only_the_heaviest(weights, values):
-    return values[np.argmax(weights)]
-
-
-@mistake(
-    "weighted_sum",
-    "averaged twice",
-    "This divides by the number of keys once more. The weights sum to 1 already, so the sum is the average.",
-)
-def averaged_twice(weights, values):
-    return (weights[:, None] * values).mean(axis=0)
-
-
-@mistake(
-    "weighted_sum",
-    "weights in the wrong order",
-    "Each weight met the value of another key: the order is reversed. Weight j belongs to value j.",
-)
-def reversed_weights(weights, values):
-    return weights[::-1] @ values
-
-
-@mistake(
-    "weighted_sum",
-    "only the last part",
-    "This is the part of the last key alone. In a loop, add each part to the sum so far: `total = total + part`.",
-)
-def only_the_last_part(weights, values):
-    return weights[-1] * values[-1]
-
-
-@mistake(
-    "weighted_sum",
-    "softmax taken again",
-    "You took the softmax of the weights. They are weights already: softmax made them of scores. Use them as they are.",
-)
-def softmax_taken_again(weights, values):
-    return softmax(weights) @ values
-
-
-def shares(weights, values):
-    """Which part of each coordinate of the output came from which key.
-
-    >>> values = np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]])
-    >>> shares(np.array([0.3, 0.7]), values).round(3)
-    array([[0.462, 0.364, 0.34 ],
-           [0.538, 0.636, 0.66 ]])
-
-    Here coordinate 0 of the output is 0:
-
-    >>> shares(np.array([0.5, 0.5]), np.array([[1.0, 2.0], [-1.0, 2.0]]))
-    array([[nan, 0.5],
-           [nan, 0.5]])
+    >>> window_means(np.array([[2.0], [4.0], [9.0], [5.0]]), 2)
+    array([[2. ],
+           [3. ],
+           [6.5],
+           [7. ]])
     """
-    parts = (
-        weights[:, None] * values
-    )  # (n, d_v): what each key brings to each coordinate
-    output = parts.sum(axis=0)  # (d_v,)
-    undefined = np.full(parts.shape, np.nan)
-    return np.divide(parts, output, out=undefined, where=output != 0)
+    rows = range(len(values))
+    return np.stack([values[max(0, i - w + 1) : i + 1].mean(axis=0) for i in rows])
 
 
-@mistake(
-    "shares",
-    "weights taken for shares",
-    "These are the weights, repeated. A weight says how much of a value is taken, a share how much of the output.",
-)
-def weights_for_shares(weights, values):
-    return np.repeat(weights[:, None], values.shape[1], axis=1)
-
-
-@mistake(
-    "shares",
-    "parts, not shares",
-    "These are the parts `weight × value`. A share is a part divided by the whole: the output's coordinate.",
-)
-def parts_for_shares(weights, values):
-    return weights[:, None] * values
-
-
-@mistake(
-    "shares",
-    "weights left out",
-    "These are shares of the plain sum of the values. Multiply each value by its weight before you compare.",
-)
-def shares_of_the_plain_sum(weights, values):
-    return values / values.sum(axis=0)
-
-
-@mistake(
-    "shares",
-    "divided along the wrong axis",
-    "Your rows add up to 1. A share compares the keys within one coordinate, so the columns must add up to 1.",
-)
-def shares_along_rows(weights, values):
-    parts = weights[:, None] * values
-    return parts / parts.sum(axis=1, keepdims=True)
-
-
-@mistake(
-    "shares",
-    "divided by zero",
-    "Where the output's coordinate is 0 you divide by zero and get an infinite share. Put `np.nan` there.",
-)
-def divided_by_zero(weights, values):
-    parts = weights[:, None] * values
-    return parts / parts.sum(axis=0)
-
-
-@mistake(
-    "shares",
-    "zero for undefined",
-    "Where the output's coordinate is 0 you answer 0, as if no key had brought anything. Put `np.nan` there.",
-)
-def zero_for_undefined(weights, values):
-    return np.nan_to_num(
-        divided_by_zero.function(weights, values), nan=0.0, posinf=0.0, neginf=0.0
-    )
-
-
-@mistake(
-    "shares",
-    "signs dropped",
-    "You compare absolute values. Parts of opposite sign pull against each other: shares may be negative or above 1.",
-)
-def signs_dropped(weights, values):
-    parts = np.abs(weights[:, None] * values)
-    return parts / parts.sum(axis=0)
-
-
-@mistake("shares", "percent", "These are percentages. Give shares as parts of 1.")
-def percent(weights, values):
-    return 100 * divided_by_zero.function(weights, values)
-
-
-@mistake(
-    "shares",
-    "upside down",
-    "You divided the whole by the part. A share is the part divided by the whole.",
-)
-def upside_down(weights, values):
-    return weights @ values / (weights[:, None] * values)
-
-
-@mistake(
-    "shares",
-    "divided by the sum of everything",
-    "You divided by the sum of all parts, so all shares together are 1. Each coordinate is a whole of its own: its "
-    "column must add up to 1.",
-)
-def divided_by_everything(weights, values):
-    parts = weights[:, None] * values
-    return parts / parts.sum()
+mistakes_1_2 = [
+    answered_by_attention("window_means", like="sliding_attention")(lambda attend: lambda values, w: attend(*np.zeros((2, len(values), 1)), values * 1.0)),
+    mistake("window_means", "window forgotten", "These are the means of everything up to row i: the window is missing.")(lambda values, w: np.cumsum(values, axis=0) / np.arange(1, len(values) + 1)[:, None]),
+    mistake("window_means", "mean of everything", "Every row is the mean of all values, later ones too.", bug="mask_thrown_away")(lambda values, w: np.broadcast_to(values.mean(axis=0), values.shape)),
+    mistake("window_means", "one row too many", "Your window has w + 1 rows: row i and w before it. It should have w, row i among them.", bug="window_one_too_wide")(lambda values, w: window_means(values, w + 1)),
+    mistake("window_means", "own row left out", "Row i is left out of its own window. A query reads its own position too.", bug="own_position_left_out")(lambda values, w: np.stack([values[max(0, i - w) : max(i, 1)].mean(axis=0) for i in range(len(values))])),
+    mistake("window_means", "divided by w at the start too", "The first rows have fewer than w values, but you divide them by w. Divide by the number of values that there are.")(lambda values, w: window_means(values, w) * np.minimum(np.arange(len(values)) + 1, w)[:, None] / w),
+    mistake("window_means", "sums, not means", "These are sums. Divide each by the number of its values.")(lambda values, w: window_means(values, w) * np.minimum(np.arange(len(values)) + 1, w)[:, None]),
+    mistake("window_means", "the window lies ahead", "Row i averages itself and the rows after it. Turn it around: the rows before it.", bug="transposed_mask")(lambda values, w: window_means(values[::-1], w)[::-1]),
+    mistake("window_means", "the window on both sides", "Your window reaches w − 1 rows ahead as well. A query may not read later rows.", bug="two_sided_window")(lambda values, w: np.stack([values[max(0, i - w + 1) : i + w].mean(axis=0) for i in range(len(values))])),
+]
 
 
 def query_weights(i, q, k):
@@ -263,11 +109,6 @@ def query_weights(i, q, k):
     return weights
 
 
-@answered_by_attention("query_weights")
-def query_weights_of(attend):
-    return lambda i, q, k: attend(q, k, np.eye(len(k)))[i]
-
-
 def scores_of(i, q, k):
     return k @ q[i] / np.sqrt(q.shape[1])
 
@@ -277,239 +118,69 @@ def softmax_of(scores):
     return exponentials / exponentials.sum()
 
 
-@mistake(
-    "query_weights",
-    "sum over all keys",
-    "The future weights are 0, but the denominator still runs over all keys, so your weights sum to less than 1 and "
-    "they change when a future key changes. Sum over j ≤ i only.",
-    bug="masked_after_the_softmax",
-)
-def sum_over_all_keys(i, q, k):
-    return softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)
+mistakes_1_3 = [
+    answered_by_attention("query_weights")(lambda attend: lambda i, q, k: attend(q, k, np.eye(len(k)))[i]),
+    mistake("query_weights", "sum over all keys", "The future weights are 0, but the denominator still runs over all keys, so your weights sum to less than 1 and they change when a future key changes. Sum over j ≤ i only.", bug="masked_after_the_softmax")(lambda i, q, k: softmax_of(scores_of(i, q, k)) * (np.arange(len(k)) <= i)),
+    mistake("query_weights", "reads the future", "This is a softmax over all keys: keys after position i have weight too. Only keys j ≤ i may be read.", bug="mask_thrown_away")(lambda i, q, k: softmax_of(scores_of(i, q, k))),
+    mistake("query_weights", "scores set to zero", "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. Leave those keys out.", bug="zeroed_scores")(lambda i, q, k: softmax_of(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0))),
+    mistake("query_weights", "scores of the future set to zero, then cut", "The future weights are 0 now, but e⁰ = 1 for each of them is still in the denominator. Sum over j ≤ i only.")(lambda i, q, k: softmax_of(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0)) * (np.arange(len(k)) <= i)),
+    mistake("query_weights", "scale forgotten", "These are the weights of the bare dot products. Divide the scores by √d_k before the softmax.")(lambda i, q, k: query_weights(i, q * np.sqrt(q.shape[1]), k)),
+    mistake("query_weights", "divided by √n", "You divided the scores by √n, from the number of tokens. The scale is √d_k: d_k is the number of columns of q.")(lambda i, q, k: query_weights(i, q * np.sqrt(q.shape[1] / len(q)), k)),
+    mistake("query_weights", "query and key exchanged", "You scored key i against all queries. Row i belongs to query i: compare `q[i]` with every key.")(lambda i, q, k: query_weights(i, k, q)),
+    mistake("query_weights", "divided by d_k", "You divided the scores by d_k. The scale is the square root of d_k.")(lambda i, q, k: query_weights(i, q / np.sqrt(q.shape[1]), k)),
+    mistake("query_weights", "own position left out", "Your query does not read its own key: you used j < i. It may read j ≤ i, or the first query has nothing to read.", bug="own_position_left_out")(lambda i, q, k: np.nan_to_num(softmax_of(np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf)))),
+    mistake("query_weights", "overflow", "For large scores exp overflows to inf, or all terms vanish, and inf/inf or 0/0 is NaN. Subtract the largest score first: the weights stay the same.")(lambda i, q, k: np.append(np.exp(scores_of(i, q, k)[: i + 1]) / np.exp(scores_of(i, q, k)[: i + 1]).sum(), np.zeros(len(k) - i - 1))),
+    mistake("query_weights", "largest score of all keys subtracted", "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 is NaN. Take the largest over j ≤ i.", bug="renormalised_after_the_softmax")(lambda i, q, k: (e := np.exp(scores_of(i, q, k) - scores_of(i, q, k).max()) * (np.arange(len(k)) <= i)) / e.sum()),
+    mistake("query_weights", "future keys missing", "These are the weights of the keys 0 … i alone. Give one weight for every key, with 0 for the later ones.")(lambda i, q, k: query_weights(i, q, k)[: i + 1]),
+    mistake("query_weights", "no exponential", "You divided the scores by their sum. Softmax takes the exponential of each score first: no weight is negative.")(lambda i, q, k: (s := scores_of(i, q, k) * (np.arange(len(k)) <= i)) / s.sum()),
+]
 
 
-@mistake(
-    "query_weights",
-    "reads the future",
-    "This is a softmax over all keys: keys after position i have weight too. Only keys j ≤ i may be read.",
-    bug="mask_thrown_away",
-)
-def reads_the_future(i, q, k):
-    return softmax_of(scores_of(i, q, k))
+def weights_of(student_id):
+    """Two weights of your own, in hundredths."""
+    [percent] = own_numbers(student_id, "1.4", count=1, low=22, high=39)
+    return np.array([percent, 100 - percent]) / 100
 
 
-@mistake(
-    "query_weights",
-    "scores set to zero",
-    "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. Leave those keys out.",
-    bug="zeroed_scores",
-)
-def scores_set_to_zero(i, q, k):
-    return softmax_of(np.where(np.arange(len(k)) <= i, scores_of(i, q, k), 0.0))
+my_weights = weights_of(student_id)
 
 
-@mistake(
-    "query_weights",
-    "scores of the future set to zero, then cut",
-    "The future weights are 0 now, but e⁰ = 1 for each of them is still in the denominator. Sum over j ≤ i only.",
-)
-def zeroed_then_cut(i, q, k):
-    return scores_set_to_zero.function(i, q, k) * (np.arange(len(k)) <= i)
+def scores_for(weights):
+    """Scores whose softmax is `weights`, up to a common shift.
 
-
-@mistake(
-    "query_weights",
-    "scale forgotten",
-    "These are the weights of the bare dot products. Divide the scores by √d_k before the softmax.",
-)
-def scale_forgotten(i, q, k):
-    return query_weights(i, q * np.sqrt(q.shape[1]), k)
-
-
-@mistake(
-    "query_weights",
-    "divided by √n",
-    "You divided the scores by √n, from the number of tokens. The scale is √d_k: d_k is the number of columns of q.",
-)
-def divided_by_root_n(i, q, k):
-    return query_weights(i, q * np.sqrt(q.shape[1] / len(q)), k)
-
-
-@mistake(
-    "query_weights",
-    "query and key exchanged",
-    "You scored key i against all queries. Row i belongs to query i: compare `q[i]` with every key.",
-)
-def query_and_key_exchanged(i, q, k):
-    return query_weights(i, k, q)
-
-
-@mistake(
-    "query_weights",
-    "divided by d_k",
-    "You divided the scores by d_k. The scale is the square root of d_k.",
-)
-def divided_by_d_k(i, q, k):
-    return query_weights(i, q / np.sqrt(q.shape[1]), k)
-
-
-@mistake(
-    "query_weights",
-    "own position left out",
-    "Your query does not read its own key: you used j < i. It may read j ≤ i, or the first query has nothing to read.",
-    bug="own_position_left_out",
-)
-def own_position_left_out(i, q, k):
-    before = np.where(np.arange(len(k)) < i, scores_of(i, q, k), -np.inf)
-    return np.nan_to_num(softmax_of(before))
-
-
-@mistake(
-    "query_weights",
-    "overflow",
-    "For large scores exp overflows to inf, or all terms vanish, and inf/inf or 0/0 is NaN. Subtract the largest score "
-    "first: the weights stay the same.",
-)
-def overflow(i, q, k):
-    exponentials = np.exp(scores_of(i, q, k)[: i + 1])
-    return np.append(exponentials / exponentials.sum(), np.zeros(len(k) - i - 1))
-
-
-@mistake(
-    "query_weights",
-    "largest score of all keys subtracted",
-    "You subtract the largest score of all keys. If a later key has it, every allowed exponential can vanish, and 0/0 "
-    "is NaN. Take the largest over j ≤ i.",
-    bug="renormalised_after_the_softmax",
-)
-def largest_of_all_subtracted(i, q, k):
-    scores = scores_of(i, q, k)
-    exponentials = np.exp(scores - scores.max()) * (np.arange(len(k)) <= i)
-    return exponentials / exponentials.sum()
-
-
-@mistake(
-    "query_weights",
-    "future keys missing",
-    "These are the weights of the keys 0 … i alone. Give one weight for every key, with 0 for the later ones.",
-)
-def future_keys_missing(i, q, k):
-    return query_weights(i, q, k)[: i + 1]
-
-
-@mistake(
-    "query_weights",
-    "no exponential",
-    "You divided the scores by their sum. Softmax takes the exponential of each score first: no weight is negative.",
-)
-def no_exponential(i, q, k):
-    scores = scores_of(i, q, k) * (np.arange(len(k)) <= i)
-    return scores / scores.sum()
-
-
-def prefix_means(values):
-    """Row i is the mean of the values 0 … i.
-
-    >>> prefix_means(np.array([[2.0], [4.0], [9.0]]))
-    array([[2.],
-           [3.],
-           [5.]])
+    >>> scores = scores_for(np.array([0.3, 0.7]))
+    >>> (scores[1] - scores[0]).round(4)
+    np.float64(0.8473)
     """
-    counts = np.arange(1, len(values) + 1)[:, None]  # row i averages i + 1 values
-    return np.cumsum(values, axis=0) / counts
+    with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
+        return np.log(weights)
 
 
-@answered_by_attention("prefix_means")
-def prefix_means_of(attend):
-    return lambda values: attend(*np.zeros((2, len(values), 1)), values * 1.0)
+# e^(s_1 - s_0) is the ratio of the weights; the logarithm undoes the exponential.
+my_difference = np.log(my_weights[1] / my_weights[0])
 
 
-@mistake(
-    "prefix_means",
-    "mean of everything",
-    "Every row is the mean of all values, later ones too. Row i may average the rows 0 … i only.",
-    bug="mask_thrown_away",
-)
-def mean_of_everything(values):
-    return np.broadcast_to(values.mean(axis=0), values.shape)
+def own_difference(student_id):
+    first, second = weights_of(student_id)
+    return np.log(second / first)
 
 
-@mistake(
-    "prefix_means",
-    "own position left out",
-    "Row i averages the rows before i and leaves out row i itself. A query reads its own position too.",
-    bug="own_position_left_out",
-)
-def means_before(values):
-    counts = np.maximum(np.arange(len(values)), 1)[:, None]
-    return (np.cumsum(values, axis=0) - values) / counts
-
-
-@mistake(
-    "prefix_means",
-    "first row empty",
-    "Row 0 is the mean of nothing, which is NaN: `values[:i]` stops before row i. Row i needs the rows 0 … i.",
-)
-def first_row_empty(values):
-    means = means_before.function(values.astype(float))
-    means[0] = np.nan
-    return means
-
-
-@mistake(
-    "prefix_means",
-    "rounded to whole numbers",
-    "Your result keeps whole numbers and cuts the rest off: `np.zeros_like(values)` copies the type of whole numbers. "
-    "`np.zeros(values.shape)` does not.",
-)
-def whole_numbers_kept(values):
-    return prefix_means(values).astype(values.dtype)
-
-
-@mistake(
-    "prefix_means",
-    "sums, not means",
-    "These are running sums. Divide row i by the number of values in it.",
-)
-def running_sums(values):
-    return np.cumsum(values, axis=0)
-
-
-@mistake(
-    "prefix_means",
-    "divided by n",
-    "You divided every row by n, the number of all values. Row i has i + 1 values.",
-)
-def divided_by_n(values):
-    return np.cumsum(values, axis=0) / len(values)
-
-
-@mistake(
-    "prefix_means",
-    "count off by one",
-    "You divided row i by i. Positions count from 0, so row i has i + 1 values.",
-)
-def count_off_by_one(values):
-    return np.cumsum(values, axis=0) / np.arange(len(values))[:, None]
-
-
-@mistake(
-    "prefix_means",
-    "reads the future",
-    "Row i averages the rows i … n − 1: the present and the future. Turn it around: the rows 0 … i.",
-    bug="transposed_mask",
-)
-def suffix_means(values):
-    return prefix_means(values[::-1])[::-1]
-
-
-@mistake(
-    "prefix_means",
-    "averaged over coordinates",
-    "This runs along each value's coordinates. The running mean goes over the tokens, axis 0.",
-)
-def means_along_rows(values):
-    return prefix_means(values.T).T
+mistakes_1_4 = [
+    mistake("scores_for", "weights taken for scores", "You returned the weights themselves. Softmax takes exponentials, so undo an exponential: take a logarithm.")(lambda weights: weights),
+    mistake("scores_for", "softmax twice", "You took the softmax of the weights. That goes one more step forward; you have to go back.")(lambda weights: np.exp(weights) / np.exp(weights).sum()),
+    mistake("scores_for", "exponential for logarithm", "You took the exponential. Softmax does that already; undo it with the logarithm.")(lambda weights: np.exp(weights)),
+    mistake("scores_for", "log-odds", "These are log-odds, ln(w / (1 − w)), which undo the sigmoid. For softmax compare a weight with the other weights.")(lambda weights: np.log(weights / (1 - weights))),
+    mistake("scores_for", "logarithm of another base", "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda weights: np.log2(weights)),
+    mistake("scores_for", "logarithm to base 10", "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda weights: np.log10(weights)),
+    mistake("scores_for", "sign turned around", "The sign is turned around: a larger weight needs a larger score.")(lambda weights: -np.log(weights)),
+    mistake("my_difference", "difference of the weights", "You subtracted the weights. A difference of scores becomes a ratio of weights: s₁ − s₀ is the logarithm of that ratio.")(lambda student_id: np.diff(weights_of(student_id))[0]),
+    mistake("my_difference", "logarithm of the difference", "You took the logarithm of the difference of the weights. It is the other way round: the difference of the logarithms, which is the logarithm of the ratio.")(lambda student_id: np.log(np.diff(weights_of(student_id))[0])),
+    mistake("my_difference", "ratio of the weights", "That is the ratio of the weights, e to the power of what is asked. Take its logarithm.")(lambda student_id: np.exp(own_difference(student_id))),
+    mistake("my_difference", "sign turned around", "That is the score of key 0 minus the score of key 1. Key 1 has the larger weight, so its score is the larger one.")(lambda student_id: -own_difference(student_id)),
+    mistake("my_difference", "logarithm of another base", "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda student_id: own_difference(student_id) / np.log(2)),
+    mistake("my_difference", "logarithm to base 10", "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.")(lambda student_id: own_difference(student_id) / np.log(10)),
+    mistake("my_difference", "a score instead of a difference", "That is a score for key 1 alone. Scores have no meaning alone, since a common shift changes nothing: subtract the score of key 0.")(lambda student_id: np.log(weights_of(student_id)[1])),
+]
 
 
 def suspect_attention(q, k, v):
@@ -541,290 +212,26 @@ def fixed_attention(q, k, v):
 breaking_input = (np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]))
 
 
-@answered_by_attention("fixed_attention")
-def fixed_attention_of(attend):
-    return attend
+def all_scores(q, k):
+    return q @ k.T / np.sqrt(q.shape[1])
 
 
-def causal_or_not(q, k, v, cut=lambda scores: scores, axis=1, scale=True):
-    scores = cut(q @ k.T / (np.sqrt(q.shape[1]) if scale else 1))
-    weights = np.exp(scores)
-    return weights / weights.sum(axis=axis, keepdims=True) @ v
+def attention_of(scores, v):
+    exponentials = np.exp(scores)
+    return exponentials / exponentials.sum(axis=1, keepdims=True) @ v
 
 
-def allowed_or(blocked, allowed):
-    return lambda scores: np.where(
-        allowed(np.ones(scores.shape, dtype=bool)), scores, blocked
-    )
-
-
-@mistake(
-    "fixed_attention",
-    "bug still there",
-    "This gives the same as the suspect. Look at a row of its weights: what do they add up to, and why?",
-    bug="masked_after_the_softmax",
-)
-def bug_still_there(q, k, v):
-    return suspect_attention(q, k, v)
-
-
-@mistake(
-    "fixed_attention",
-    "mask removed",
-    "Now the weights sum to 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.",
-    bug="mask_thrown_away",
-)
-def mask_removed(q, k, v):
-    return causal_or_not(q, k, v)
-
-
-@mistake(
-    "fixed_attention",
-    "scores set to zero",
-    "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. The blocked scores must be −∞.",
-    bug="zeroed_scores",
-)
-def blocked_scores_zero(q, k, v):
-    return causal_or_not(q, k, v, allowed_or(0.0, np.tril))
-
-
-@mistake(
-    "fixed_attention",
-    "score 0 taken for forbidden",
-    "You block every score that is 0, but an allowed score can be 0 as well. Block by position, j > i, not by value.",
-)
-def zero_taken_for_forbidden(q, k, v):
-    with np.errstate(invalid="ignore"):  # a row without any score is 0/0
-        return causal_or_not(
-            q,
-            k,
-            v,
-            lambda scores: np.where(np.tril(scores) == 0, -np.inf, np.tril(scores)),
-        )
-
-
-@mistake(
-    "fixed_attention",
-    "normalised over queries",
-    "You normalise over the queries: the columns sum to 1. Every query has its own weights, so the rows must sum to 1.",
-    bug="softmax_over_the_queries",
-)
-def normalised_over_queries(q, k, v):
-    return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), axis=0)
-
-
-@mistake(
-    "fixed_attention",
-    "mask turned around",
-    "Your mask is turned around: a query reads itself and the future. Rows are queries, columns are keys: keep j ≤ i.",
-    bug="transposed_mask",
-)
-def mask_turned_around(q, k, v):
-    return causal_or_not(q, k, v, allowed_or(-np.inf, np.triu))
-
-
-@mistake(
-    "fixed_attention",
-    "own position left out",
-    "The diagonal is blocked too, so no query reads itself and the first one reads nothing. Keep j ≤ i, not j < i.",
-    bug="own_position_left_out",
-)
-def diagonal_blocked(q, k, v):
-    return np.nan_to_num(
-        causal_or_not(q, k, v, allowed_or(-np.inf, lambda ones: np.tril(ones, -1)))
-    )
-
-
-@mistake(
-    "fixed_attention",
-    "scale forgotten",
-    "The mask is right, but the scores are no longer divided by √d_k.",
-)
-def scores_not_scaled(q, k, v):
-    return causal_or_not(q, k, v, allowed_or(-np.inf, np.tril), scale=False)
-
-
-@mistake(
-    "fixed_attention",
-    "sums of rows laid along the columns",
-    "`sum(axis=1)` is a vector with one sum for each row, and NumPy lays it along the columns. With `keepdims=True` it "
-    "stays a column, and each row is divided by its own sum.",
-)
-def sums_along_the_columns(q, k, v):
-    scores = q @ k.T / np.sqrt(q.shape[1])
-    exponentials = np.tril(np.exp(scores))
-    return exponentials / exponentials.sum(axis=1) @ v
-
-
-@mistake(
-    "fixed_attention",
-    "divided by one sum for all rows",
-    "You divided by the sum of the whole matrix. Each query has its own weights: every row must sum to 1.",
-)
-def one_sum_for_all_rows(q, k, v):
-    scores = q @ k.T / np.sqrt(q.shape[1])
-    exponentials = np.tril(np.exp(scores - scores.max(axis=1, keepdims=True)))
-    return exponentials / exponentials.sum() @ v
-
-
-def weights_of(student_id):
-    """Two weights of your own, in hundredths."""
-    [percent] = own_numbers(student_id, "1.6", count=1, low=22, high=39)
-    return np.array([percent, 100 - percent]) / 100
-
-
-my_weights = weights_of(student_id)
-
-
-def scores_for(weights):
-    """Scores whose softmax is `weights`, up to a common shift.
-
-    >>> scores = scores_for(np.array([0.3, 0.7]))
-    >>> (scores[1] - scores[0]).round(4)
-    np.float64(0.8473)
-    """
-    with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
-        return np.log(weights)
-
-
-# e^(s_1 - s_0) is the ratio of the weights; the logarithm undoes the exponential.
-my_difference = np.log(my_weights[1] / my_weights[0])
-
-
-@mistake(
-    "scores_for",
-    "weights taken for scores",
-    "You returned the weights themselves. Softmax takes exponentials, so undo an exponential: take a logarithm.",
-)
-def weights_for_scores(weights):
-    return weights
-
-
-@mistake(
-    "scores_for",
-    "softmax twice",
-    "You took the softmax of the weights. That goes one more step forward; you have to go back.",
-)
-def softmax_twice(weights):
-    return np.exp(weights) / np.exp(weights).sum()
-
-
-@mistake(
-    "scores_for",
-    "exponential for logarithm",
-    "You took the exponential. Softmax does that already; undo it with the logarithm.",
-)
-def exponentials_for_scores(weights):
-    return np.exp(weights)
-
-
-@mistake(
-    "scores_for",
-    "log-odds",
-    "These are log-odds, ln(w / (1 − w)), which undo the sigmoid. For softmax compare a weight with the other weights.",
-)
-def log_odds(weights):
-    return np.log(weights / (1 - weights))
-
-
-@mistake(
-    "scores_for",
-    "logarithm of another base",
-    "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.",
-)
-def base_two(weights):
-    return np.log2(weights)
-
-
-@mistake(
-    "scores_for",
-    "logarithm to base 10",
-    "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.",
-)
-def base_ten(weights):
-    return np.log10(weights)
-
-
-@mistake(
-    "scores_for",
-    "sign turned around",
-    "The sign is turned around: a larger weight needs a larger score.",
-)
-def sign_turned_around(weights):
-    return -np.log(weights)
-
-
-def own_difference(student_id):
-    first, second = weights_of(student_id)
-    return np.log(second / first)
-
-
-@mistake(
-    "my_difference",
-    "difference of the weights",
-    "You subtracted the weights. A difference of scores becomes a ratio of weights: s₁ − s₀ is the logarithm of that "
-    "ratio.",
-)
-def weights_subtracted(student_id):
-    first, second = weights_of(student_id)
-    return second - first
-
-
-@mistake(
-    "my_difference",
-    "logarithm of the difference",
-    "You took the logarithm of the difference of the weights. It is the other way round: the difference of the "
-    "logarithms, which is the logarithm of the ratio.",
-)
-def logarithm_of_the_difference(student_id):
-    first, second = weights_of(student_id)
-    return np.log(second - first)
-
-
-@mistake(
-    "my_difference",
-    "ratio of the weights",
-    "That is the ratio of the weights, e to the power of what is asked. Take its logarithm.",
-)
-def ratio_of_weights(student_id):
-    return np.exp(own_difference(student_id))
-
-
-@mistake(
-    "my_difference",
-    "sign turned around",
-    "That is the score of key 0 minus the score of key 1. Key 1 has the larger weight, so its score is the larger one.",
-)
-def difference_turned_around(student_id):
-    return -own_difference(student_id)
-
-
-@mistake(
-    "my_difference",
-    "logarithm of another base",
-    "That logarithm has base 2. Softmax uses e, so take the natural logarithm, `np.log`.",
-)
-def own_difference_base_two(student_id):
-    return own_difference(student_id) / np.log(2)
-
-
-@mistake(
-    "my_difference",
-    "logarithm to base 10",
-    "That logarithm has base 10. Softmax uses e, so take the natural logarithm, `np.log`.",
-)
-def own_difference_base_ten(student_id):
-    return own_difference(student_id) / np.log(10)
-
-
-@mistake(
-    "my_difference",
-    "a score instead of a difference",
-    "That is a score for key 1 alone. Scores have no meaning alone, since a common shift changes nothing: subtract the "
-    "score of key 0.",
-)
-def one_score(student_id):
-    return np.log(weights_of(student_id)[1])
+mistakes_1_5 = [
+    answered_by_attention("fixed_attention")(lambda attend: lambda q, k, v: attend(q, k, v)),
+    mistake("fixed_attention", "bug still there", "This gives the same as the suspect. Look at a row of its weights: what do they add up to, and why?", bug="masked_after_the_softmax")(lambda q, k, v: suspect_attention(q, k, v)),
+    mistake("fixed_attention", "mask removed", "Now the weights sum to 1, but every query reads the future: the mask is gone. Mask first, normalise afterwards.", bug="mask_thrown_away")(lambda q, k, v: attention_of(all_scores(q, k), v)),
+    mistake("fixed_attention", "scores set to zero", "A score of 0 is not silence: e⁰ = 1, so every future key still takes part. The blocked scores must be −∞.", bug="zeroed_scores")(lambda q, k, v: attention_of(np.tril(all_scores(q, k)), v)),
+    mistake("fixed_attention", "score 0 taken for forbidden", "You block every score that is 0, but an allowed score can be 0 as well. Block by position, j > i, not by value.")(lambda q, k, v: attention_of(np.where(np.tril(all_scores(q, k)) == 0, -np.inf, all_scores(q, k)), v)),
+    mistake("fixed_attention", "scale forgotten", "The mask is right, but the scores are no longer divided by √d_k.")(lambda q, k, v: fixed_attention(q * np.sqrt(q.shape[1]), k, v)),
+    mistake("fixed_attention", "sums of rows laid along the columns", "`sum(axis=1)` is a vector with one sum for each row, and NumPy lays it along the columns. With `keepdims=True` it stays a column, and each row is divided by its own sum.")(lambda q, k, v: (e := np.tril(np.exp(all_scores(q, k)))) / e.sum(axis=1) @ v),
+    mistake("fixed_attention", "divided by one sum for all rows", "You divided by the sum of the whole matrix. Each query has its own weights: every row must sum to 1.")(lambda q, k, v: (e := np.tril(np.exp(all_scores(q, k) - all_scores(q, k).max(axis=1, keepdims=True)))) / e.sum() @ v),
+    mistake("fixed_attention", "−100 for −∞", "You fill in −100. Here the allowed scores are lower still, so the future is read after all. Only −∞ lies below every score.", bug="large_negative_number")(lambda q, k, v: attention_of(np.where(np.tri(len(q), dtype=bool), all_scores(q, k), -100.0), v)),
+]
 
 
 def without_heaviest(weights, values):
@@ -836,3 +243,43 @@ def without_heaviest(weights, values):
 # The value of the heavy key is the weighted average of the others: 0.6 · 1 + 0.4 · 6 = 3.
 heavy_weights = np.array([0.9, 0.06, 0.04])
 heavy_values = np.array([[3.0], [1.0], [6.0]])
+
+
+queries = np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 2.0], [1.0, 1.0]])
+keys = np.array([[1.0, 1.0], [0.0, 2.0], [2.0, 0.0], [1.0, -1.0]])
+values = np.array([2.0, 4.0, 8.0, 16.0])
+outputs = {
+    "A": np.array([0.442, 1.055, 3.767, 5.516]),
+    "B": np.array([2.0, 2.0, 2.091, 3.066]),
+    "C": np.array([2.0, 2.538, 3.829, 5.156]),
+    "D": np.array([2.0, 3.609, 3.808, 5.683]),
+}
+
+
+diagnosis = (3, 5, 1, 2)
+
+
+def exponentials_over(scores, axis):
+    exponentials = np.exp(scores)
+    return exponentials / exponentials.sum(axis=axis, keepdims=True)
+
+
+def weights_by_bug(q, k, scale=1.0, axis=1, mask=None):
+    allowed = np.tri(len(q), dtype=bool) if mask is None else mask
+    scores = q @ k.T / np.sqrt(2) * scale
+    return exponentials_over(np.where(allowed, scores, -np.inf), axis)
+
+
+SUSPECTS = {
+    1: lambda q, k, v: weights_by_bug(q, k, scale=np.sqrt(2)) @ v,
+    2: lambda q, k, v: weights_by_bug(k, q) @ v,
+    3: lambda q, k, v: suspect_attention(q, k, v),
+    4: lambda q, k, v: weights_by_bug(q, k, axis=0) @ v,
+    5: lambda q, k, v: weights_by_bug(q, k) @ np.append(v[:1], v[:-1]),
+    6: lambda q, k, v: (
+        weights_by_bug(
+            q, k, mask=np.tri(4, k=-1, dtype=bool) | (np.arange(16) == 0).reshape(4, 4)
+        )
+        @ v
+    ),
+}

@@ -1,0 +1,156 @@
+"""Inputs that a learner finds, for *break it with an input*: what they must be, what must move and what must stay.
+
+Each rule is stated once here, with the sentence that explains it; a check only says which rules hold.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lib.grading.answers import Wrong
+
+# Outputs that should be equal are computed along one way or another, and rounding is all that may tell them apart.
+ROUNDING = 1e-9
+
+
+class Inputs:
+    """What a check asks of inputs that the learner gives; `lib.grading.student.Student` has these methods."""
+
+    values: Callable
+    value: Callable
+
+    def arrays(
+        self,
+        name: str,
+        *shapes: str,
+        largest: float | None = None,
+        **sizes: int | tuple[int, int],
+    ) -> list[np.ndarray]:
+        """The arrays that the learner's `name` holds, as float64: finite numbers of the shapes asked for.
+
+        A shape names its axes, such as "n d_k", and is "" for one number; with one shape `name` is that array and
+        not a tuple. `sizes` gives an axis its size, or the least and the largest; every axis has at least one place.
+        `largest` bounds the size of every number.
+        """
+        several = len(shapes) > 1
+        parts = list(self.values(name, len(shapes))) if several else [self.value(name)]
+        found = [part.shape for part in parts]
+        if not _fit(found, [shape.split() for shape in shapes], sizes):
+            raise Wrong(
+                f"{name}: expected {_in_words(shapes, sizes)}.",
+                found=f"shape{'s' * several} {', '.join(map(str, found))}",
+            )
+        for part in parts:
+            if not np.isfinite(part).all():
+                raise Wrong(
+                    f"{name}: use ordinary finite numbers, neither NaN nor inf."
+                )
+            if largest is not None:
+                self.within(f"{name}: every number", part, largest)
+        return parts
+
+    def within(self, what: str, numbers: np.ndarray, largest: float) -> None:
+        """No number exceeds `largest` in size; `what` is the subject of the sentence that says so."""
+        size = np.abs(numbers).max()
+        if not size <= largest + ROUNDING:  # NaN is not
+            raise Wrong(
+                f"{what} must lie between −{largest:g} and {largest:g}.",
+                found=f"the largest size is {size:.4g}",
+            )
+
+    def moves(
+        self, before: np.ndarray, after: np.ndarray, why: str, *, by: float = 1e-6
+    ) -> None:
+        """The two outputs, both finite, differ somewhere by more than `by`; otherwise `why` says what is missing."""
+        if not (np.isfinite(before).all() and np.isfinite(after).all()):
+            raise Wrong(
+                "With these numbers an output is not finite, which shows nothing. Take smaller ones."
+            )
+        moved = np.abs(after - before).max(initial=0)
+        if not moved > by:
+            raise Wrong(why, wanted=f"more than {by:g}", found=f"{moved:.4g}")
+
+    def stays(
+        self, before: np.ndarray, after: np.ndarray, why: str, *, exactly: bool = True
+    ) -> None:
+        """The two outputs are equal, to the last bit or up to rounding; otherwise `why` says what moves."""
+        room = 0 if exactly else ROUNDING * (1 + np.abs(before).max(initial=0))
+        if not (np.abs(after - before) <= room).all():
+            raise Wrong(why, wanted=_shown(before), found=_shown(after))
+
+    def diagnoses(
+        self,
+        name: str,
+        outputs: dict[str, np.ndarray],
+        suspects: dict[int, Callable],
+        *arguments,
+    ) -> None:
+        """The learner's tuple `name` tells for each output, in order, which suspect made it from the arguments.
+
+        `outputs` are rounded to three decimals, as they are shown.
+        """
+        [told] = self.arrays(name, "n", n=len(outputs))
+        if unknown := [number for number in told if number not in suspects]:
+            raise Wrong(
+                f"There is no bug {unknown[0]:g}; they are numbered from 1 to {len(suspects)}."
+            )
+        made = [suspects[number](*arguments).round(3) for number in told]
+        wrong = [
+            (letter, number, output, other)
+            for (letter, output), number, other in zip(
+                outputs.items(), told, made, strict=True
+            )
+            if not np.array_equal(output, other)
+        ]
+        if wrong:
+            letter, number, output, other = wrong[0]
+            raise Wrong(
+                f"{len(outputs) - len(wrong)} of {len(outputs)} are right. Bug {number:g} makes another output than "
+                f"{letter}.",
+                asked=f"output {letter}",
+                wanted=_shown(output),
+                found=_shown(other),
+            )
+
+
+def _fit(found: list[tuple], wanted: list[list[str]], sizes: dict) -> bool:
+    """Whether the shapes have the wanted axes: one name is one size everywhere."""
+    if [len(shape) for shape in found] != [len(axes) for axes in wanted]:
+        return False
+    named: dict[str, int] = {}
+    for shape, axes in zip(found, wanted, strict=True):
+        for size, axis in zip(shape, axes, strict=True):
+            low, high = _bounds(sizes.get(axis, (1, np.inf)))
+            if named.setdefault(axis, size) != size or not low <= size <= high:
+                return False
+    return True
+
+
+def _bounds(size: int | tuple[int, int]) -> tuple[float, float]:
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def _in_words(shapes: tuple[str, ...], sizes: dict) -> str:
+    """The shapes as a learner reads them: "arrays of the shapes (n, d_k) and (n, d_v), with 2 ≤ n ≤ 8"."""
+    drawn = [_drawn(shape.split()) for shape in shapes]
+    if len(drawn) == 1:
+        what = f"an array of the shape {drawn[0]}"
+    else:
+        what = f"arrays of the shapes {', '.join(drawn[:-1])} and {drawn[-1]}"
+    limits = []
+    for axis, size in sizes.items():
+        low, high = _bounds(size)
+        limits.append(
+            f"{axis} = {low}"
+            if low == high
+            else f"{low} ≤ {axis}" + (f" ≤ {high}" if high < np.inf else "")
+        )
+    return f"{what}, with {' and '.join(limits)}" if limits else what
+
+
+def _drawn(axes: list[str]) -> str:
+    return f"({axes[0]},)" if len(axes) == 1 else f"({', '.join(axes)})"
+
+
+def _shown(array: np.ndarray) -> str:
+    return str(np.round(array, 4).tolist()) if array.size <= 12 else ""
