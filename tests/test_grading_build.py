@@ -355,7 +355,12 @@ MODULE = "lib/grading/references/exercise_01.py"
             "# END",
             f"{SOURCE}, cell answer-1-1: `# BEGIN SOLUTION` without",
         ),
-        (MODULE, "weights @ values", "values", f"{MODULE} differs from {SOURCE}"),
+        (
+            MODULE,
+            "weights @ values",
+            "values",
+            f"{MODULE}: differs from what `python -m lib exercises` writes; run it",
+        ),
     ],
 )
 def test_check_fails_when_something_is_out_of_sync(

@@ -23,6 +23,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from lib.authoring import derived
 from lib.authoring.new_question import add
 from lib.authoring.notebooks import RUN_FAILURES, execute, failure_lines, normalise
 from lib.authoring.refusals import problems
@@ -145,7 +146,10 @@ def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
 
 
 def _imports_for(sources: list[str], solution: NotebookNode) -> str:
-    """The import lines that these sources need, other packages first: the notebook's, and the words for mistakes."""
+    """The import lines that these sources need, other packages first: the notebook's, and the words for mistakes.
+
+    Not those of `lib.grading.checks`, which gives its own words to the checks.
+    """
     used = {
         node.id
         for source in sources
@@ -161,6 +165,8 @@ def _imports_for(sources: list[str], solution: NotebookNode) -> str:
         and not tags(cell) & {"solution-note", "right"}
     )
     for line in ast.parse(f"{WORDS}\n{source}").body:
+        if getattr(line, "module", "") == "lib.grading.checks":
+            continue
         if isinstance(line, ast.Import | ast.ImportFrom):
             line.names = [a for a in line.names if (a.asname or a.name) in used]
             if line.names:
@@ -173,11 +179,8 @@ def _imports_for(sources: list[str], solution: NotebookNode) -> str:
 def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:
     """Where the stored exercise and module differ from what the solution gives; outputs are not compared."""
     module, notebook = paths(name, root)
-    found = []
-    if not module.exists() or module.read_text(encoding="utf-8") != references_from(
-        solution, name
-    ):
-        found.append(f"{module.relative_to(root)} differs from solutions/{name}.ipynb")
+    reference = {module: references_from(solution, name)}
+    found = derived.settle(reference, root, "exercises", check=True)
     if not notebook.exists():
         return [*found, f"{notebook.relative_to(root)} does not exist"]
     wanted = [_essence(cell) for cell in exercise_from(solution).cells]
@@ -213,7 +216,8 @@ def write(solution: NotebookNode, name: str, root: Path) -> None:
     module, notebook = paths(name, root)
     module.parent.mkdir(parents=True, exist_ok=True)
     notebook.parent.mkdir(parents=True, exist_ok=True)
-    module.write_text(references_from(solution, name), encoding="utf-8")
+    reference = {module: references_from(solution, name)}
+    derived.settle(reference, root, "exercises", check=False)
     nbformat.write(
         normalise(execute(exercise_from(solution), notebook.parent)), notebook
     )
@@ -264,15 +268,9 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     found = _orphans(root) + [
         fault for path in sources for fault in _build(path, root, check=arguments.check)
     ]
-    for line in found:
-        print(line)
-    if arguments.check:
-        print(
-            "`python -m lib exercises` writes exercises/ from solutions/ again."
-            if found
-            else f"{len(sources)} of {len(sources)} exercises follow from solutions/."
-        )
-    return 1 if found else 0
+    return derived.report(
+        found, f"{len(sources)} of {len(sources)} exercises follow from solutions/."
+    )
 
 
 def _orphans(root: Path) -> list[str]:

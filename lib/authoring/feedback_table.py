@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib import markdown
 from lib.grading.feedback import Result
 from lib.grading.known import Mistake
 from lib.grading.slips import slips_of
@@ -13,9 +14,14 @@ from lib.grading.student import agree
 from lib.grading.trials import Trial
 from lib.grading.zoo import zoo_mistakes
 
-HEADER = """\
-| question | answer | from | wrong answer | feedback | what the learner reads |
-|---|---|---|---|---|---|"""
+HEAD = (
+    "question",
+    "answer",
+    "from",
+    "wrong answer",
+    "feedback",
+    "what the learner reads",
+)
 
 
 class Row(NamedTuple):
@@ -41,12 +47,12 @@ class Row(NamedTuple):
             feedback,
             self.why,
         )
-        return f"| {' | '.join(parts)} |".replace("\n", " ")
+        return markdown.row(parts)
 
 
 def print_table(names: list[str], root: Path) -> int:
     """Print the table of the exercises `names` in Markdown; 1 when a wrong answer is not rejected by its own name."""
-    print(HEADER)
+    print(markdown.table(HEAD, []))
     faults = 0
     for name in names:
         for row in rows(Trial(name, root)):

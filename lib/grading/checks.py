@@ -144,7 +144,8 @@ def _with_trusted_names(function: Callable, exercise: ModuleType) -> Callable:
 
     A learner may have bound `np`, `softmax` or `sum` to something else; the check must not stumble over that.
     """
-    names = {**function.__globals__, **vars(builtins), **vars(exercise)}
+    own = {"rely_on": rely_on}  # the word of this module that a showing cell uses
+    names = function.__globals__ | vars(builtins) | own | vars(exercise)
     return FunctionType(function.__code__, names, function.__name__)
 
 
