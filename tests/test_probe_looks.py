@@ -216,18 +216,6 @@ def test_rounding_of_a_constant_feature_is_no_difference():
     assert prefix_probe(f, random_input(0, (N, D))).causal
 
 
-def test_a_function_that_enlarges_rounding_is_not_accused():
-    """Large terms cancel, and for another length they are added in another order: that is worth 1e-3 here."""
-
-    def f(x):
-        large = np.float32(1e4) * x
-        return x + large - large if len(x) % 2 == 0 else x + (large - large)
-
-    x = random_input(0, (N, D)).astype(np.float32)
-    assert np.abs(f(x)[:5] - f(x[:5])).max() > 1e-4
-    assert prefix_probe(f, x).causal
-
-
 # ---- Loud and equal inputs ----
 
 X = random_input(1, (8, D))
