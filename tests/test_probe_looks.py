@@ -191,16 +191,29 @@ def test_a_small_number_among_usual_ones_may_be_rounded_as_they_are():
     assert not prefix_probe(rounded, 1e-6 * x).causal
 
 
-def test_a_function_that_enlarges_rounding_is_not_accused():
-    """A difference of large terms: one unit of rounding in the input moves the output by far more than 1e-5."""
+def test_a_triangle_of_fill_values_hides_no_leak():
+    """Scores with −1e9 above the diagonal: it is the largest number of most rows and of most columns."""
 
-    def f(x):
-        large = np.float32(1e4)
-        return ((x + large) * len(x)) / np.float32(len(x)) - large
+    def masked_scores(x):
+        leak = 0.01 * np.roll(x[:, 0], -1)
+        return np.where(np.tri(N) > 0, x[:, :1] + np.diag(leak), np.float32(-1e9))
 
-    for seed in range(20):
-        x = random_input(seed, (N, D)).astype(np.float32) + np.float32(1)
-        assert causality_probe(f, x).causal
+    x = random_input(0, (N, D)).astype(np.float32)
+    f = lambda x: masked_scores(x).astype(np.float32)  # noqa: E731
+    assert causality_probe(f, x).leaks == [(i, i + 1) for i in range(N - 1)]
+
+
+def test_rounding_of_a_token_without_size_is_no_difference():
+    """Its distance from the mean of the tokens so far: at the first token there is nothing but rounding."""
+    first = np.arange(N)[:, None] == 0
+    f = lambda x: np.where(first[: len(x)], 1e-15 * len(x), x)  # noqa: E731
+    assert prefix_probe(f, random_input(0, (N, D))).causal
+
+
+def test_rounding_of_a_constant_feature_is_no_difference():
+    ones = lambda x: np.ones((len(x), 1)) + 1e-15 * len(x)  # noqa: E731
+    f = lambda x: np.concatenate([x, ones(x)], axis=1)  # noqa: E731
+    assert prefix_probe(f, random_input(0, (N, D))).causal
 
 
 # ---- Loud and equal inputs ----
@@ -252,7 +265,7 @@ def test_an_input_that_is_too_much_for_a_function_accuses_nobody():
 
     def same_spread(x):
         with np.errstate(invalid="ignore", divide="ignore"):
-            return x * (x.std() / x.std())
+            return x * (x.std(axis=0) / x.std(axis=0))
 
     assert not np.isfinite(same_spread(np.ones((N, D)))).any()
     assert causality_probe(same_spread, X).causal
