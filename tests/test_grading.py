@@ -669,6 +669,7 @@ def parts(exercise):
         (2, 7, "wrong", 2, "✔ `double` 2 of 2 · ✘ `triple` 0 of 1"),
         (7, 3, "wrong", 1, "✘ `double` 0 of 2 · ✔ `triple` 1 of 1"),
         (2, ..., "unsolved", 2, "✔ `double` 2 of 2 · ○ `triple` 0 of 1"),
+        (..., 7, "wrong", 0, "○ `double` 0 of 2 · ✘ `triple` 0 of 1"),
         (..., ..., "unsolved", 0, "○ `double` 0 of 2 · ○ `triple` 0 of 1"),
     ],
 )

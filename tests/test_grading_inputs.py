@@ -102,6 +102,7 @@ def test_what_must_stay_stays_to_the_last_bit_or_up_to_rounding():
     student().stays(before, before.copy(), "It moves.")
     told = refusal(lambda: student().stays(before, before * (1 + 1e-12), "It moves."))
     assert told.why == "It moves."
+    refusal(lambda: student().stays(np.ones(1), np.ones(1) + 1e-12, "It moves."))
     assert told.wanted == "[1000000.0, 1.0]"
     student().stays(before, before * (1 + 1e-12), "It moves.", exactly=False)
     refusal(lambda: student().stays(before, before + 0.01, "It moves.", exactly=False))

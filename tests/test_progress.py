@@ -105,14 +105,18 @@ def test_the_best_of_several_copies_counts_and_questions_from_elsewhere_do_not(
     notebook(tmp_path / "a.ipynb", ("1.1", "solved"), ("1.2", "wrong"))
     notebook(tmp_path / "Copy of a (1).ipynb", ("1.1", "wrong"), ("1.2", "unsolved"))
     notebook(tmp_path / "b.ipynb", ("1.3", "solved"), ("99.1", "solved"))
+    notebook(tmp_path / "c.ipynb", ("1.4", "wrong", 3))
+    notebook(tmp_path / "d.ipynb", ("1.4", "unsolved", 3, 1))  # one part is right
     found = gather([tmp_path])
-    assert found.results == {"1.1": SOLVED, "1.2": WRONG, "1.3": SOLVED}
+    part = Mark("unsolved", 1)
+    assert found.results == {"1.1": SOLVED, "1.2": WRONG, "1.3": SOLVED, "1.4": part}
     assert {q: path.name for q, path in found.sources.items()} == {
         "1.1": "a.ipynb",
         "1.2": "a.ipynb",
         "1.3": "b.ipynb",
+        "1.4": "d.ipynb",
     }
-    assert found.points(FIRST) == (2 + 2, 18)
+    assert found.points(FIRST) == (2 + 2 + 1, 18)
     assert found.skipped == []
 
 
