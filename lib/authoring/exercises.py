@@ -108,7 +108,7 @@ def _parts_of_module(solution: NotebookNode) -> Iterator[str]:
             # What is wrong with an input that a learner finds is told by rules, and its rows serve the tests alone.
             rows = [
                 _known(row, answers[row.answer])
-                for row in rows_in(cell)
+                for row in rows_in(cell.source)
                 if answers[row.answer].parameters or row.answer in personal
             ]
             if rows:
@@ -161,7 +161,9 @@ def _imports_for(sources: list[str], solution: NotebookNode) -> str:
         and not tags(cell) & {"solution-note", "right"}
     )
     for line in ast.parse(f"{WORDS}\n{source}").body:
-        if isinstance(line, ast.Import | ast.ImportFrom):
+        # What asks for the answers, such as `rely_on`, is above this module.
+        asks = getattr(line, "module", None) == "lib.grading.checks"
+        if isinstance(line, ast.Import | ast.ImportFrom) and not asks:
             line.names = [a for a in line.names if (a.asname or a.name) in used]
             if line.names:
                 lines.add(ast.unparse(line))

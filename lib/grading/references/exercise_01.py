@@ -9,7 +9,6 @@ Generated from solutions/01_weighted_values.ipynb by `python -m lib exercises`; 
 import numpy as np
 
 from lib.examples import S
-from lib.grading.checks import rely_on
 from lib.grading.known import answered_by_attention, mistake
 from lib.grading.personal import own_numbers
 from lib.masks import causal, window
