@@ -109,7 +109,7 @@ def _parts_of_module(solution: NotebookNode) -> Iterator[str]:
             # What is wrong with an input that a learner finds is told by rules, and its rows serve the tests alone.
             rows = [
                 _known(row, answers[row.answer])
-                for row in rows_in(cell)
+                for row in rows_in(cell.source)
                 if answers[row.answer].parameters or row.answer in personal
             ]
             if rows:
@@ -146,10 +146,7 @@ def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
 
 
 def _imports_for(sources: list[str], solution: NotebookNode) -> str:
-    """The import lines that these sources need, other packages first: the notebook's, and the words for mistakes.
-
-    Not those of `lib.grading.checks`, which gives its own words to the checks.
-    """
+    """The import lines that these sources need, other packages first: the notebook's, and the words for mistakes."""
     used = {
         node.id
         for source in sources
@@ -165,9 +162,9 @@ def _imports_for(sources: list[str], solution: NotebookNode) -> str:
         and not tags(cell) & {"solution-note", "right"}
     )
     for line in ast.parse(f"{WORDS}\n{source}").body:
-        if getattr(line, "module", "") == "lib.grading.checks":
-            continue
-        if isinstance(line, ast.Import | ast.ImportFrom):
+        # What asks for the answers, such as `rely_on`, is above this module.
+        asks = getattr(line, "module", None) == "lib.grading.checks"
+        if isinstance(line, ast.Import | ast.ImportFrom) and not asks:
             line.names = [a for a in line.names if (a.asname or a.name) in used]
             if line.names:
                 lines.add(ast.unparse(line))

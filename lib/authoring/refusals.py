@@ -40,7 +40,7 @@ def problems(solution: NotebookNode) -> list[str]:
                 replace_regions(cell.source, stub)
                 ast.parse(cell.source)
             elif tags(cell) & {"mistakes", "right"}:
-                list(rows_in(cell))
+                list(rows_in(cell.source))
         except (RegionError, SyntaxError, TableError) as error:
             found.append(f"cell {cell.id}: {error}")
     return found or [

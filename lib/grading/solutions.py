@@ -198,4 +198,4 @@ def tabled(
     """The Markdown cells with this tag, `mistakes` or `right`, and the rows of their tables."""
     for cell in solution.cells:
         if cell.cell_type == "markdown" and tag in tags(cell):
-            yield cell, list(rows_in(cell))
+            yield cell, list(rows_in(cell.source))

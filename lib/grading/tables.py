@@ -17,8 +17,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nbformat import NotebookNode
-
 ZOO = "*zoo*"
 
 
@@ -49,10 +47,10 @@ class Row(NamedTuple):
         return any(getattr(node, "id", None) == "allowed" for node in nodes)
 
 
-def rows_in(cell: NotebookNode) -> Iterator[Row]:
-    """The rows of all tables of a Markdown cell; TableError names the row that does not fit."""
+def rows_in(source: str) -> Iterator[Row]:
+    """The rows of all tables in the source of a Markdown cell; TableError names the row that does not fit."""
     answer = None
-    for line in cell.source.splitlines():
+    for line in source.splitlines():
         if not line.startswith("|"):
             answer = None
             continue
