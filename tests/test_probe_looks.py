@@ -325,3 +325,13 @@ def test_nothing_is_lost_where_all_is_read():
     assert found.lost == []
     assert "never read" not in str(found)
     assert "No rings." in found.figure().alt
+
+
+def test_each_further_seed_brings_a_base_of_its_own():
+    """Around a random input each token is changed twice for each of three scales."""
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    one, three = (
+        causality_probe(lambda x: x, x, seeds=seeds).changes
+        for seeds in ((0,), (0, 1, 2))
+    )
+    assert three - one == 2 * 2 * 3

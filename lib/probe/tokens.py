@@ -88,7 +88,7 @@ class Tokens:
                 else "(..., tokens, features) of floats"
             )
             raise ValueError(f"x: expected shape {wanted}, got {shape}")
-        if usual == 1 and batch_first(module) is False:
+        if batch_first(module) is False:
             return 0, "batch_first=False"
         return usual, ""
 
