@@ -294,9 +294,10 @@ def test_dropped_keys_are_lost():
     )
     picture = found.figure()
     rings = {
-        (int(line.get_ydata()[0]), int(line.get_xdata()[0]))
+        (int(i), int(j))
         for line in picture.figure.axes[0].lines
         if line.get_marker() == "o"
+        for j, i in line.get_xydata()
     }
     assert rings == set(found.lost)
     assert "Rings at (2, 2), (3, 2), (4, 2), (5, 2)." in picture.alt
