@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import repeatable
 
 from lib.conventions import (
     from_attention_mask,
@@ -79,7 +78,6 @@ rows = st.integers(0, 9).flatmap(
 
 
 @given(values=rows)
-@repeatable
 def test_any_attention_mask_and_its_opposite(values):
     values = np.array(values).reshape(len(values), -1)
     n = values.shape[1]
@@ -134,7 +132,6 @@ lengths_of_texts = st.lists(st.integers(1, 4), max_size=5)
 
 
 @given(lengths=lengths_of_texts)
-@repeatable
 def test_positions_summed_lengths_and_segments_say_the_same(lengths):
     positions = [t for length in lengths for t in range(length)]
     numbers = [b for b, length in enumerate(lengths) for _ in range(length)]
