@@ -280,7 +280,7 @@ def test_a_table_first_met_in_a_trace_is_no_stand_in_afterwards():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_a_table_first_met_under_torch_compile(n):
     """With two tokens, what checks a table must not be taken for the tensors that read it."""
-    mask = causal & document([4, *[0] * (n - 1)])
+    mask = causal & document([4, *[1] * (n - 1)])
     x = torch.randn(1, n, 4)
     attend = lambda x: attention(x, x, x, mask, backend="dense")  # noqa: E731
     found = torch.compile(attend, backend="eager")(x)

@@ -280,8 +280,8 @@ def test_what_it_says_and_shows():
         f"Output {i} is another one than in the full call when the tokens are given as {found.ways[way]} (by up to "
     )
     picture = found.figure()
-    crosses = [m for m in picture.figure.axes[0].lines if m.get_marker() == "X"]
-    assert len(crosses) == len(found.leaks)
+    (crosses,) = [m for m in picture.figure.axes[0].lines if m.get_marker() == "X"]
+    assert len(crosses.get_xydata()) == len(found.leaks)
     assert f"{way} is {found.ways[way]}" in picture.alt
 
 

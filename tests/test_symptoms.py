@@ -317,7 +317,7 @@ def test_zeroed_scores():
 
 def test_large_negative_number():
     bug = ZOO["large_negative_number"]
-    assert nothing_hidden_is_read(settings.CAUSAL, bug.function)
+    np.testing.assert_allclose(bug.function(Q, K, V), attention(Q, K, V, causal))
     assert not nothing_hidden_is_read(settings.LOUD, bug.function)
 
     def hidden_weight(score):

@@ -63,7 +63,7 @@ def test_each_row_of_a_batch_has_its_own_mask(mask_with_rules, n, tile):
     )
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (3,), (2, 1), (1, 3), ()])
+@pytest.mark.parametrize("shape", [(2, 3), (2, 1), (1, 3), (1, 1), ()])
 def test_a_boolean_array_may_differ_from_head_to_head(shape):
     q, k, v = qkv(7, 9, leading=(2, 3))
     allowed = np.random.default_rng(1).random((*shape, 7, 9)) < 0.4
@@ -155,7 +155,7 @@ def test_the_mask_is_asked_in_partial_tiles_alone():
 
     class Watched(Mask):
         def read(self, i, j, b=None):
-            if isinstance(i, np.ndarray) and i.shape != (2, 1):  # (2, 1): the corners
+            if isinstance(i, np.ndarray) and i.ndim == 2:  # the corners have one axis
                 asked.append((i[0, 0] // 5, j[0, 0] // 5))
             return inner.read(i, j, b)
 
