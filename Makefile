@@ -55,7 +55,7 @@ check: $(INSTALLED)
 test: $(INSTALLED)
 	$(STATIC)
 	@echo "== 3/3 The tests, and every notebook run and compared with what it stores"
-	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto tests $(NOTEBOOKS)
+	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto --max-worker-restart=0 tests $(NOTEBOOKS)
 	@echo "== make test: all passed"
 
 test-all: export HYPOTHESIS_PROFILE := thorough
