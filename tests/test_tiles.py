@@ -495,7 +495,9 @@ def test_a_long_map_needs_little_more_than_itself():
 
 
 @pytest.mark.parametrize(
-    "ids", [np.arange(LONG) // 50, np.arange(LONG) % 300 + 1], ids=["packed", "interleaved"]
+    "ids",
+    [np.arange(LONG) // 50, np.arange(LONG) % 300 + 1],
+    ids=["packed", "interleaved"],
 )
 def test_many_documents_need_memory_for_each_token_and_not_for_each_pair(ids):
     _, peak = peak_of(lambda: document(ids).tiles(LONG, size=1024))
