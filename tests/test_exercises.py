@@ -323,7 +323,7 @@ def test_the_exercise_scores_nothing_and_runs_to_its_end(trial):
     needed = [
         reliance
         for cell in trial.exercise.cells
-        for reliance in re.findall(r'rely_on\("([\d.]+)", "(\w+)"\)', cell.source)
+        for reliance in re.findall(r'rely_on\("([\d.]+)", "(\w+)"', cell.source)
     ]
     for question, name in needed:
         assert (

@@ -243,6 +243,18 @@ def test_a_sound_solution_has_no_problems():
             "cell later: relies on 'twice', which is no answer to question 90.1",
         ),
         (
+            {"later": 'rely_on("90.1", "double", part="half")'},
+            "cell later: relies on the part 'half', which question 90.1 has not",
+        ),
+        (
+            {
+                "check": CHECK
+                + "\n    with student.part('pair', points=2):\n        pass"
+            },
+            "cell later: relies on the part 'double', which question 90.1 has not; "
+            'write part="…" with one of: pair',
+        ),
+        (
             {
                 "check": CHECK
                 + "\n    with student.part('half', points=2):\n        pass"
