@@ -107,12 +107,13 @@ def _problems_of_points(solution: NotebookNode) -> list[str]:
 
 
 def _problems_of_parts(solution: NotebookNode) -> Iterator[str]:
-    """A part is an answer of its question, and the points of the parts add up to those of the question."""
+    """The name of a part begins with an answer of its question, and the points add up to those of the question."""
     answers = answers_in(solution)
     for cell, check in checks_in(solution):
-        for name in check.parts:
+        for part in check.parts:
+            name = part.split()[0]
             if name not in answers or answers[name].question != check.question:
-                yield f"cell {cell.id}: the part {name!r} is no answer to question {check.question}"
+                yield f"cell {cell.id}: the part {part!r} is no answer to question {check.question}"
         if check.parts and sum(check.parts.values()) != check.points:
             yield (
                 f"cell {cell.id}: the parts of {check.question} give {_sum(check)} points, expected {check.points}"
