@@ -294,6 +294,15 @@ def test_the_build_refuses_and_says_where(fault, says):
     assert any(says in problem for problem in refusals.problems(solution(**fault)))
 
 
+def test_a_part_may_tell_more_than_its_answer_and_be_relied_on():
+    part = "double of large numbers"
+    large = solution(
+        check=f"{CHECK}\n    with student.part({part!r}, points=2):\n        pass",
+        later=f'rely_on("90.1", "double", part="{part}")',
+    )
+    assert refusals.problems(large) == []
+
+
 def test_the_build_refuses_an_id_that_stands_twice():
     twice = solution()
     twice.cells[3].id = "title"
