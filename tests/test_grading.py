@@ -714,6 +714,7 @@ def test_one_can_rely_on_a_part_that_is_right(parts, capsys):
     run_cell(PARTS, double=own, triple=lambda x: x)
     assert rely_on("90.2", "double") is own
     assert rely_on("90.2", "triple") is parts.triple
+    assert rely_on("90.2", "triple", part="double") is not parts.triple
 
 
 def test_a_module_that_is_missing_leaves_that_question_open(exercise):

@@ -243,6 +243,18 @@ def test_a_sound_solution_has_no_problems():
             "cell later: relies on 'twice', which is no answer to question 90.1",
         ),
         (
+            {"later": 'rely_on("90.1", "double", part="half")'},
+            "cell later: relies on the part 'half', which question 90.1 has not",
+        ),
+        (
+            {
+                "check": CHECK
+                + "\n    with student.part('pair', points=2):\n        pass"
+            },
+            "cell later: relies on the part 'double', which question 90.1 has not; "
+            'write part="…" with one of: pair',
+        ),
+        (
             {
                 "check": CHECK
                 + "\n    with student.part('half', points=2):\n        pass"
@@ -280,6 +292,15 @@ def test_a_sound_solution_has_no_problems():
 )
 def test_the_build_refuses_and_says_where(fault, says):
     assert any(says in problem for problem in refusals.problems(solution(**fault)))
+
+
+def test_a_part_may_tell_more_than_its_answer_and_be_relied_on():
+    part = "double of large numbers"
+    large = solution(
+        check=f"{CHECK}\n    with student.part({part!r}, points=2):\n        pass",
+        later=f'rely_on("90.1", "double", part="{part}")',
+    )
+    assert refusals.problems(large) == []
 
 
 def test_the_build_refuses_an_id_that_stands_twice():

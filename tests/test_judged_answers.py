@@ -55,6 +55,7 @@ def test_an_answer_is_judged_rightly(row):
     assert "wrong" in judged
     assert judged <= {"solved", "wrong"}
     named = {result.misconception for result in results} - {""}
+    assert visible.earned == row.get("earned", visible.earned)
     assert row.get("not_named") not in named
     if "named" in row:
         assert named == {row["named"]}

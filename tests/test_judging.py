@@ -644,7 +644,7 @@ def test_a_bug_of_the_zoo_is_told_in_the_words_of_the_question(exercise):
         """The weights of causal attention."""
 
     def next_word(scores):
-        """The loss of a model that guesses the next word of a text."""
+        """The loss, in training, of a model that guesses the next word of a text."""
 
     exercise.weights_of, exercise.next_word = weights_of, next_word
     exercise.adapters = answered_by_attention("weights_of")(lambda attend: attend)
@@ -655,8 +655,10 @@ def test_a_bug_of_the_zoo_is_told_in_the_words_of_the_question(exercise):
         for foreign in ("loss", "next word", "thread", "the model", "benchmark"):
             assert foreign not in why
     said = {bug.bug: bug.explanation for bug in zoo_mistakes(exercise, "next_word")}
-    assert "loss" not in told["inverted_mask"]
-    assert "The loss is far too good" in said["inverted_mask"]
+    assert "loss" not in told["looks_one_ahead"]
+    assert "In training the loss falls towards zero" in said["looks_one_ahead"]
+    assert "model" not in told["inverted_mask"]
+    assert "A small model that is trained with it" in said["inverted_mask"]
 
 
 # --- awkward inputs ----------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from lib.grading.solutions import (
 )
 from lib.grading.tables import ZOO, TableError, rows_in
 
-RELIANCE = re.compile(r"rely_on\(\"([^\"]+)\", \"([^\"]+)\"\)")
+RELIANCE = re.compile(r'rely_on\("([^"]+)", "([^"]+)"(?:, part="([^"]+)")?\)')
 TOTAL = re.compile(r"\b(\d+) points\b")
 # What the title cell says of hidden checks, so that one that was lost is missed.
 HIDDEN = re.compile(r"^\*\*Hidden checks\*\*.*?: ([\d., ]+)\.$", re.MULTILINE)
@@ -107,12 +107,13 @@ def _problems_of_points(solution: NotebookNode) -> list[str]:
 
 
 def _problems_of_parts(solution: NotebookNode) -> Iterator[str]:
-    """A part is an answer of its question, and the points of the parts add up to those of the question."""
+    """The name of a part begins with an answer of its question, and the points add up to those of the question."""
     answers = answers_in(solution)
     for cell, check in checks_in(solution):
-        for name in check.parts:
+        for part in check.parts:
+            name = part.split()[0]
             if name not in answers or answers[name].question != check.question:
-                yield f"cell {cell.id}: the part {name!r} is no answer to question {check.question}"
+                yield f"cell {cell.id}: the part {part!r} is no answer to question {check.question}"
         if check.parts and sum(check.parts.values()) != check.points:
             yield (
                 f"cell {cell.id}: the parts of {check.question} give {_sum(check)} points, expected {check.points}"
@@ -175,13 +176,21 @@ def _problems_of_form(solution: NotebookNode) -> Iterator[str]:
 
 
 def _problems_of_reliance(solution: NotebookNode) -> Iterator[str]:
-    """A cell relies on answers that a learner gives."""
+    """A cell relies on answers that a learner gives, and on the part of the question that judges them."""
     answers = answers_in(solution)
+    parts = {c.question: c.parts for _, c in checks_in(solution) if not c.hidden}
     for cell in solution.cells:
         if cell.cell_type == "code":
-            for question, name in RELIANCE.findall(cell.source):
+            for question, name, part in RELIANCE.findall(cell.source):
                 if name not in answers or answers[name].question != question:
                     yield f"cell {cell.id}: relies on {name!r}, which is no answer to question {question}"
+                    continue
+                named = parts.get(question, {})
+                if (part or named) and (part or name) not in named:
+                    yield (
+                        f"cell {cell.id}: relies on the part {part or name!r}, which question {question} has not; "
+                        f'write part="…" with one of: {", ".join(named)}'
+                    )
 
 
 def _sentences(text: str) -> int:

@@ -220,9 +220,13 @@ def results() -> dict[str, Mark]:
     }
 
 
-def rely_on(question: str, name: str) -> object:
-    """The learner's answer `name`, as it was when it earned its points; until then the reference, and it says so."""
-    if _earned.get(question, {}).keys() & {"", name}:
+def rely_on(question: str, name: str, part: str = "") -> object:
+    """The learner's answer `name`, as it was when it earned its points; until then the reference, and it says so.
+
+    Name the `part` of the question that gives these points where it bears another name: two texts that are judged
+    together stand in one part, and the learner's one must not meet the reference for the other.
+    """
+    if _earned.get(question, {}).keys() & {"", part or name}:
         return _answers[question].used[name]
     print(
         f"Question {question} is not solved yet, so the reference answer stands in for {name}."

@@ -135,6 +135,8 @@ def _advice_on(answer: object) -> str:
         return " It gives its numbers one after another; `list(…)` around it, or `[… for …]`, makes a list of them."
     if isinstance(answer, str) and re.fullmatch(r"-?\d+,\d+", answer.strip()):
         return f" {COMMA} And no quotation marks belong around a number."
+    if isinstance(answer, str | tuple | list) and re.search(r"'-?\d", repr(answer)):
+        return " It holds text; write the numbers without quotation marks."
     return ""
 
 

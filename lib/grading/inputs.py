@@ -71,12 +71,22 @@ class Inputs:
             raise Wrong(why, wanted=f"more than {by:g}", found=f"{moved:.4g}")
 
     def stays(
-        self, before: np.ndarray, after: np.ndarray, why: str, *, exactly: bool = True
+        self,
+        before: np.ndarray,
+        after: np.ndarray,
+        why: str,
+        *,
+        exactly: bool = True,
+        called: tuple[str, str] = ("before", "after"),
     ) -> None:
-        """The two outputs are equal, to the last bit or up to rounding; otherwise `why` says what moves."""
+        """The two outputs are equal, to the last bit or up to rounding; otherwise `why` says what moves.
+
+        Neither is the wanted one, so both are shown as found, as they are `called`.
+        """
         room = 0 if exactly else ROUNDING * (1 + np.abs(before).max(initial=0))
         if not (np.abs(after - before) <= room).all():
-            raise Wrong(why, wanted=_shown(before), found=_shown(after))
+            pairs = zip(called, map(_shown, (before, after)), strict=True)
+            raise Wrong(why, found=" · ".join(f"{name} {text}" for name, text in pairs))
 
     def diagnoses(
         self,
@@ -87,7 +97,8 @@ class Inputs:
     ) -> None:
         """The learner's tuple `name` tells for each output, in order, which suspect made it from the arguments.
 
-        `outputs` are rounded to three decimals, as they are shown.
+        `outputs` are rounded to three decimals, as they are shown. What a wrongly named suspect gives is not told, or
+        one could name the suspects one after another and read the answer off.
         """
         [told] = self.arrays(name, "n", n=len(outputs))
         if unknown := [number for number in told if number not in suspects]:
@@ -95,21 +106,11 @@ class Inputs:
                 f"There is no bug {unknown[0]:g}; they are numbered from 1 to {len(suspects)}."
             )
         made = [suspects[number](*arguments).round(3) for number in told]
-        wrong = [
-            (letter, number, output, other)
-            for (letter, output), number, other in zip(
-                outputs.items(), told, made, strict=True
-            )
-            if not np.array_equal(output, other)
-        ]
-        if wrong:
-            letter, number, output, other = wrong[0]
+        right = sum(map(np.array_equal, outputs.values(), made))
+        if right < len(outputs):
             raise Wrong(
-                f"{len(outputs) - len(wrong)} of {len(outputs)} are right. Bug {number:g} makes another output than "
-                f"{letter}.",
-                asked=f"output {letter}",
-                wanted=_shown(output),
-                found=_shown(other),
+                f"{right} of {len(outputs)} {'is' if right == 1 else 'are'} right. Which ones, a look at each output "
+                "tells: what should it be, and what is it?"
             )
 
 
@@ -153,4 +154,5 @@ def _drawn(axes: list[str]) -> str:
 
 
 def _shown(array: np.ndarray) -> str:
-    return str(np.round(array, 4).tolist()) if array.size <= 12 else ""
+    rounded = np.round(array, 4)
+    return str(rounded.item() if rounded.size == 1 else rounded.tolist())

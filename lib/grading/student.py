@@ -47,7 +47,10 @@ class Student(Inputs):
 
     @contextmanager
     def part(self, name: str, *, points: int = 0) -> Iterator[None]:
-        """What is asked inside decides about the answer `name` alone and its points; the check goes on."""
+        """What is asked inside decides about the answer `name` alone and its points; the check goes on.
+
+        Two parts of one answer are told apart by what follows its name: "query_weights of large scores".
+        """
         status, finding = "solved", None
         try:
             yield

@@ -79,8 +79,9 @@ def window_means(values, w):
 
 mistakes_1_2 = [
     answered_by_attention("window_means", like="sliding_attention")(lambda attend: lambda values, w: attend(*np.zeros((2, len(values), 1)), values * 1.0)),
-    mistake("window_means", "window forgotten", "These are the means of everything up to row i: the window is missing.")(lambda values, w: np.cumsum(values, axis=0) / np.arange(1, len(values) + 1)[:, None]),
+    mistake("window_means", "window forgotten", "These are the means of everything up to row i: the window is missing. Section 7 of the chapter has it.")(lambda values, w: np.cumsum(values, axis=0) / np.arange(1, len(values) + 1)[:, None]),
     mistake("window_means", "mean of everything", "Every row is the mean of all values, later ones too.", bug="mask_thrown_away")(lambda values, w: np.broadcast_to(values.mean(axis=0), values.shape)),
+    mistake("window_means", "negative start", "In the first rows the start is negative, so the slice is empty: begin at max(0, i − w + 1).")(lambda values, w: np.stack([(rows := values[i - w + 1 : i + 1]).sum(axis=0) / len(rows) for i in range(len(values))])),
     mistake("window_means", "one row too many", "Your window has w + 1 rows: row i and w before it. It should have w, row i among them.", bug="window_one_too_wide")(lambda values, w: window_means(values, w + 1)),
     mistake("window_means", "own row left out", "Row i is left out of its own window. A query reads its own position too.", bug="own_position_left_out")(lambda values, w: np.stack([values[max(0, i - w) : max(i, 1)].mean(axis=0) for i in range(len(values))])),
     mistake("window_means", "divided by w at the start too", "The first rows have fewer than w values, but you divide them by w. Divide by the number of values that there are.")(lambda values, w: window_means(values, w) * np.minimum(np.arange(len(values)) + 1, w)[:, None] / w),
@@ -147,9 +148,9 @@ my_weights = weights_of(student_id)
 def scores_for(weights):
     """Scores whose softmax is `weights`, up to a common shift.
 
-    >>> scores = scores_for(np.array([0.3, 0.7]))
+    >>> scores = scores_for(np.array([0.2, 0.8]))
     >>> (scores[1] - scores[0]).round(4)
-    np.float64(0.8473)
+    np.float64(1.3863)
     """
     with np.errstate(divide="ignore"):  # log(0) = −∞ is what a weight of 0 needs
         return np.log(weights)
@@ -207,8 +208,8 @@ def fixed_attention(q, k, v):
     return weights @ v
 
 
-# Two tokens, all scores 0: the suspect gives token 0 half its weight and throws the other half away.
-breaking_input = (np.zeros((2, 1)), np.zeros((2, 1)), np.array([[1.0], [3.0]]))
+# Query 0 prefers the key of its future by a score of 10, so the suspect throws nearly all of its weight away.
+breaking_input = (np.ones((2, 1)), np.array([[0.0], [10.0]]), np.ones((2, 1)))
 
 
 def all_scores(q, k):
