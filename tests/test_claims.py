@@ -6,8 +6,11 @@ A claim in a cell is tried in a fork of the chapter's kernel (see `live_run.py`)
 other systems than Linux, the chapter runs from its first cell on. A claim in the prose must break a rule of the prose.
 """
 
+import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +18,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 from claims import ROOT, Claim, read_claims
 from live_run import FORKS, live_run, objection_probe, run_with, unchanged
@@ -39,21 +41,23 @@ CLAIMS = read_claims()
 CHAPTERS = sorted({claim.chapter for claim in CLAIMS})
 
 
+# Runs cells, given as JSON, in a Python of its own, whose package is the one in its folder.
+RUN = """\
+import json, sys
+names = {"__name__": "__main__"}
+for id, source in json.load(sys.stdin):
+    try:
+        exec(compile(source, id, "exec"), names)
+    except AssertionError:
+        sys.exit("objection: " + id)
+"""
+
+
 @pytest.fixture
-def package(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the package that takes the place of `lib`, until the test is over."""
-    kept = {
-        name: sys.modules.pop(name)
-        for name in list(sys.modules)
-        if name.partition(".")[0] == "lib"
-    }
+def package(tmp_path: Path) -> Path:
+    """The folder of a copy of the package."""
     shutil.copytree(ROOT / "lib", tmp_path / "lib")
-    sys.path.insert(0, str(tmp_path))
-    yield tmp_path
-    sys.path.remove(str(tmp_path))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "lib"]:
-        del sys.modules[name]
-    sys.modules.update(kept)
+    return tmp_path
 
 
 def objecting_cell(claim: Claim, package: Path) -> str | None:
@@ -62,26 +66,32 @@ def objecting_cell(claim: Claim, package: Path) -> str | None:
     if claim.in_package:
         file = package / claim.place
         file.write_text(claim.replace_in(file.read_text("utf-8")), "utf-8")
-        return failing_cell(notebook)
+        return failing_cell(notebook, package)
     if claim.put_into(notebook).cell_type == "code":
         if FORKS:
             return live_run(ROOT / claim.chapter).objections[claim]
-        return failing_cell(notebook)
+        return failing_cell(notebook, package)
     faults = [*prose_faults(claim.chapter, notebook)]
     return claim.place if any(f"{claim.place!r}" in fault for fault in faults) else None
 
 
-def failing_cell(notebook: NotebookNode) -> str | None:
-    """Run the cells in order; the id of the first whose assertion fails, or None where all hold."""
-    names = {"__name__": "__main__"}
-    with np.printoptions(), np.errstate(all="ignore"):
-        for cell in notebook.cells:
-            try:
-                if cell.cell_type == "code":
-                    exec(compile(cell.source, cell.id, "exec"), names)
-            except AssertionError:
-                return cell.id
-    return None
+def failing_cell(notebook: NotebookNode, package: Path) -> str | None:
+    """Run the cells in order; the id of the first whose assertion fails, or None where all hold.
+
+    In a process of its own: operations of PyTorch that the copy defines would take the place of the package's.
+    """
+    cells = [(c.id, c.source) for c in notebook.cells if c.cell_type == "code"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", RUN],
+        input=json.dumps(cells),
+        capture_output=True,
+        text=True,
+        cwd=package,
+        env=os.environ | {"PYTHONPATH": str(package)},
+    )
+    found = re.fullmatch(r"objection: (.+)", (done.stderr.splitlines() or [""])[-1])
+    assert found or done.returncode == 0, done.stderr
+    return found and found[1]
 
 
 def prose_faults(chapter: str, notebook: NotebookNode) -> Iterator[str]:

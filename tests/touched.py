@@ -17,7 +17,9 @@ from mutation.run import Fault, read_faults
 from lib.authoring.repository import NOTEBOOK_FOLDERS
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTEST = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "-n", "auto"]
+PYTEST = [
+    "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "-n", "auto", "--max-worker-restart=0",
+]  # fmt: skip
 EVERYTHING = ["tests", *NOTEBOOK_FOLDERS]
 # Where a chapter runs once for its sliders and claims.
 LIVE = ["tests/test_claims.py", "tests/test_sliders_live.py"]
