@@ -97,13 +97,13 @@ class Mask:
         return self.read(i, j, b)
 
     @wraps(mask_mod)  # FlexAttention counts the arguments that it may give
-    def __call__(self, *given: Any) -> Any:
-        if len(given) != 4:
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        if len(given) + len(named) != 4:
             raise TypeError(
                 f"mask: {self!r} is a mask already, write it without ({', '.join(map(repr, given))}); its array is "
                 f"mask.dense(n), and only FlexAttention calls it, with b, h, q_idx and kv_idx"
             )
-        return self.mask_mod(*given)
+        return self.mask_mod(*given, **named)
 
     def allowed(self, i: Any, j: Any) -> Any:
         """May query `i` read key `j`?

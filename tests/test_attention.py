@@ -876,3 +876,12 @@ ONLY_IN_TORCH = {
 def test_what_only_torch_can_get_wrong(error, arguments, options, words):
     said = message(error, torch_attention.attention, *arguments, **options)
     assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize("name", ["is_causal", "dropout_p", "attn_mask"])
+def test_an_option_that_asks_for_nothing_can_be_left_out(name):
+    q = torch.zeros(2, 4)
+    with pytest.raises(
+        TypeError, match=f"{name}: .*None, False or 0, leave it out; else"
+    ):
+        torch_attention.attention(q, q, q, **{name: None})

@@ -68,7 +68,11 @@ PLANTED = {
         f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    {UPWARD}",
         "lib.tiles -> lib.torch_attention",
     ),
-    "sideways": ("lib/probe.py", "import lib.conventions", "lib.probe -> lib.conv"),
+    "sideways": (
+        "lib/probe/calls.py",
+        "import lib.conventions",
+        "lib.probe.calls -> lib.conventions",
+    ),
     "from a learner's part to an author's": (
         "lib/grading/checks.py",
         "import lib.authoring.ledger",

@@ -942,3 +942,15 @@ def test_the_first_row_of_a_coarse_table_is_found_in_queries():
         assert mask.allowed(first, 0)
         with pytest.raises(ValueError, match="explicit, queries"):
             mask.allowed(first - 1, 0)
+
+
+def test_a_mask_is_called_by_the_names_of_a_mask_mod_too():
+    assert causal(b=0, h=0, q_idx=1, kv_idx=0)
+    assert not causal(0, 0, q_idx=0, kv_idx=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_numbers_to_add_are_sent_to_from_additive_in_any_dtype(dtype):
+    numbers = torch.zeros(3, 3, dtype=dtype, requires_grad=True)
+    with pytest.raises(TypeError, match=r"explicit: .*from_additive"):
+        explicit(numbers)

@@ -330,3 +330,10 @@ def test_what_these_errors_advise_can_be_taken():
     np.testing.assert_array_equal(summed.dense(5), same_number([0, 0, 0, 1, 1]))
     for jumps in ([0, 0, 0, 1, 1], [0, 1, 2, 5, 6], [1, 1, 0]):
         from_segment_ids(jumps)
+
+
+def test_an_array_that_runs_backwards_is_an_array():
+    """Right padding turned round is left padding."""
+    right = np.array([[1, 1, 0], [1, 1, 1]])
+    left = from_attention_mask(right[:, ::-1])
+    assert left == from_attention_mask(right[:, ::-1].copy())

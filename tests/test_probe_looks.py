@@ -336,3 +336,17 @@ def test_each_further_seed_brings_a_base_of_its_own():
         for seeds in ((0,), (0, 1, 2))
     )
     assert three - one == 2 * 2 * 3
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 3, 0)])
+def test_where_there_are_no_numbers_nothing_is_called_causal(shape):
+    for probe in (causality_probe, prefix_probe):
+        found = probe(lambda x: x.mean(axis=-2, keepdims=True) + x, np.zeros(shape))
+        assert not found.causal
+        assert f"x of shape {shape} holds no numbers" in str(found)
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0)])
+def test_no_ids_at_all(shape):
+    for probe in (causality_probe, prefix_probe):
+        assert not probe(lambda ids: ids, np.zeros(shape, int)).causal

@@ -16,7 +16,7 @@ def tensor(name: str, array: Any) -> torch.Tensor:
         raise TypeError(
             f"{name}: expected an array of booleans or numbers, got {array.dtype}"
         )
-    return torch.tensor(array)
+    return torch.tensor(array.copy())  # PyTorch takes no array that runs backwards
 
 
 def booleans(name: str, array: Any) -> torch.Tensor:

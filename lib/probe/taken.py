@@ -28,6 +28,8 @@ class Taken:
     @property
     def too_few(self) -> str:
         """Why nothing could be seen, in words; "" where it could."""
+        if self.tokens > 1 and 0 in self.shape:
+            return f"Nothing was tried: x of shape {self.shape} holds no numbers."
         if self.tokens > 1:
             return ""
         return (

@@ -171,7 +171,9 @@ class Tokens:
             for sign in base.signs:
                 if self.ids:
                     new = self._other_ids(old, draw)
-                    if sign < 0:  # what looks for equal ids never meets them among many
+                    if (
+                        sign < 0 and self.n
+                    ):  # what looks for equal ids never meets them among many
                         new = self._copied_ids(values, at, new, draw)
                 else:
                     new = old + sign * step

@@ -26,5 +26,7 @@ ELSEWHERE = {
 def refuse_options(options: Iterable[str]) -> None:
     """TypeError for the first of the options: one that attention knows elsewhere, or one that nobody knows."""
     for name in options:
-        advice = ELSEWHERE.get(name, "see help(attention) for those that it has")
+        advice = "see help(attention) for those that it has"
+        if name in ELSEWHERE:
+            advice = f"if it is None, False or 0, leave it out; else {ELSEWHERE[name]}"
         raise TypeError(f"{name}: attention has no such option; {advice}")

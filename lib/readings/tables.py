@@ -33,8 +33,12 @@ class Table:
         """
         if isinstance(values, cls):
             return values
+        if is_tensor(values):
+            values = values.detach().cpu()
+            if str(values.dtype) == "torch.bfloat16":  # which NumPy does not know
+                values = values.float()
         try:
-            array = np.asarray(values.cpu() if is_tensor(values) else values)
+            array = np.asarray(values)
         except ValueError as problem:  # rows of different lengths
             raise ValueError(f"{name}: expected {wanted}; {problem}") from problem
         if (
