@@ -1,5 +1,36 @@
 """Models that are small enough to be trained in a chapter, built on `lib.torch_attention`."""
 
+from lib.models.decoder import Block, Decoder, Encoder, EncoderDecoder
 from lib.models.layers import SelfAttention
+from lib.models.lookup import Stories, lookup, stories
+from lib.models.scores import Score, accuracy_by_distance, honest, parallel
+from lib.models.seeds import drawer, seeded
+from lib.models.texts import die, facts, fill, majority, write
+from lib.models.training import train
+from lib.models.vocabulary import NOTHING, Texts, Vocabulary
 
-__all__ = ["SelfAttention"]
+__all__ = [
+    "NOTHING",
+    "Block",
+    "Decoder",
+    "Encoder",
+    "EncoderDecoder",
+    "Score",
+    "SelfAttention",
+    "Stories",
+    "Texts",
+    "Vocabulary",
+    "accuracy_by_distance",
+    "die",
+    "drawer",
+    "facts",
+    "fill",
+    "honest",
+    "lookup",
+    "majority",
+    "parallel",
+    "seeded",
+    "stories",
+    "train",
+    "write",
+]

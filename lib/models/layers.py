@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from lib.decoding import KVCache
 from lib.masks import Mask, causal
 from lib.readings import arguments
 from lib.torch_attention import attention
@@ -32,17 +33,45 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: torch.Tensor, source: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        source: torch.Tensor | None = None,
+        *,
+        mask: Mask | None = None,
+        cache: KVCache | None = None,
     ) -> torch.Tensor:
         """x (..., tokens, features) reads itself, or the tokens of `source` (..., tokens, features).
 
-        The result has the shape of `x`. Reading a source is cross-attention.
+        The result has the shape of `x`. Reading a source is cross-attention. `mask`, if given, is the one of this
+        call in place of the layer's own. With a `cache`, `x` is the next tokens of a text whose earlier ones the
+        cache has (Chapter 6); ValueError if it was made for another mask, since what it kept was chosen by that one.
         """
         source = x if source is None else source
+        mask = self.mask if mask is None else mask
+        if cache is not None and cache.mask != mask:
+            raise ValueError(
+                f"cache: expected one made for the mask of this call, {mask!r}, got one for {cache.mask!r}"
+            )
         q = self._split(self.query(x))
         k, v = self._split(self.key(source)), self._split(self.value(source))
-        heads = attention(q, k, v, self.mask)
+        heads = self.attend(q, k, v, mask, cache)
         return self.dropout(self.out(heads.transpose(-3, -2).flatten(-2)))
+
+    def attend(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        mask: Mask,
+        cache: KVCache | None,
+    ) -> torch.Tensor:
+        """The one call of attention, on (..., heads, tokens, features / heads). To try another, put it in this place:
+
+        >>> layer.attend = lambda q, k, v, mask, cache: attention(q, k, v, window(2))
+        """
+        if cache is None:
+            return attention(q, k, v, mask)
+        return cache.attend(q, k, v)
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(..., tokens, features) to (..., heads, tokens, features / heads)."""

@@ -1,0 +1,82 @@
+"""How good is a model? Asked in one pass, as in training, and asked honestly (Chapter 5, "Two ways to ask a model")."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib.masks import Mask
+from lib.models.vocabulary import NOTHING, Texts
+
+
+class Score(NamedTuple):
+    """Mean negative log-likelihood in nats, and the share of targets that got the largest logit."""
+
+    loss: float
+    accuracy: float
+
+
+def logits_of(
+    model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts
+) -> torch.Tensor:
+    """(batch, n, size), all in one pass; where the texts have a source, the model reads that too."""
+    if texts.source is None:
+        return model(texts.tokens, mask)
+    return model(texts.tokens, mask, source=texts.source)
+
+
+def loss_of(
+    model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts
+) -> torch.Tensor:
+    """Mean loss over the targets, in one pass: what training makes smaller."""
+    logits = logits_of(model, mask, texts)
+    return F.cross_entropy(logits.flatten(0, -2), texts.targets.flatten())
+
+
+@torch.no_grad()
+def parallel(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Score:
+    """All positions in one pass over the whole text: what training reports. The model stays in the mode it is in."""
+    return _score(logits_of(model, mask, texts), texts.targets)
+
+
+@torch.no_grad()
+def honest(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Score:
+    """Each position is asked with a text that ends there, under the mask of that shorter text: what a reader gets.
+
+    It equals `parallel` where the model is causal, and takes a pass for each position at which something is asked.
+    """
+    return _score(_cut(model, mask, texts), texts.targets)
+
+
+@torch.no_grad()
+def accuracy_by_distance(
+    model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts
+) -> dict[int, float]:
+    """Share of right answers for each distance from question to pair, nearest first, asked honestly (Chapter 7)."""
+    asked = texts.targets != NOTHING
+    right = _cut(model, mask, texts).argmax(dim=-1) == texts.targets
+    return {
+        int(d): right[asked & (texts.distance == d)].double().mean().item()
+        for d in texts.distance[asked].unique()
+    }
+
+
+def _cut(model, mask, texts):
+    """Logits (batch, n, size): those of position t from the tokens up to t alone; zeros where nothing is asked."""
+    logits = None
+    for t in (texts.targets != NOTHING).any(dim=0).nonzero().flatten():
+        shorter = texts._replace(tokens=texts.tokens[:, : t + 1])
+        last = logits_of(model, mask, shorter)[:, -1]
+        if logits is None:
+            logits = last.new_zeros(*texts.tokens.shape, last.shape[-1])
+        logits[:, t] = last
+    return logits
+
+
+def _score(logits, targets):
+    asked = targets != NOTHING
+    logits, targets = logits[asked], targets[asked]
+    right = logits.argmax(dim=-1) == targets
+    return Score(F.cross_entropy(logits, targets).item(), right.double().mean().item())
