@@ -60,7 +60,7 @@ def lookup(
     vocabulary: Vocabulary = Vocabulary(),
     generator: torch.Generator,
 ) -> Texts:
-    """Texts of n tokens: a story, pairs at random places among blanks, then each question and right after it the answer.
+    """Texts of n tokens: a story of pairs at random places among blanks, then questions, each followed by its answer.
 
     The target at a question is the answer, which is the next token, so that a leak has something to steal; elsewhere
     nothing is asked. `distance` in the result is from the question back to its pair; as an argument, with one question,
