@@ -5,7 +5,7 @@ from lib.models.layers import SelfAttention
 from lib.models.lookup import Stories, lookup, stories
 from lib.models.scores import Score, accuracy_by_distance, honest, parallel
 from lib.models.seeds import drawer, seeded
-from lib.models.texts import die, facts, fill, majority, write
+from lib.models.texts import die, majority
 from lib.models.training import train
 from lib.models.vocabulary import NOTHING, Texts, Vocabulary
 
@@ -23,8 +23,6 @@ __all__ = [
     "accuracy_by_distance",
     "die",
     "drawer",
-    "facts",
-    "fill",
     "honest",
     "lookup",
     "majority",
@@ -32,5 +30,4 @@ __all__ = [
     "seeded",
     "stories",
     "train",
-    "write",
 ]
