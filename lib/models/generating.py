@@ -6,7 +6,7 @@ import torch
 
 from lib.decoding import KVCache
 from lib.masks import Mask
-from lib.models.decoder import Decoder, one_each
+from lib.models.decoder import Decoder, masks_of
 from lib.readings import arguments
 
 # From logits (batch, size) to the next token of each text, (batch,).
@@ -40,10 +40,8 @@ def caches(
 
     `longest`: of how many tokens the text will be at most; masks that hold tables need it (`KVCache`).
     """
-    return [
-        KVCache(allowed, longest)
-        for allowed in one_each("mask", mask, len(decoder.blocks))
-    ]
+    masks = masks_of(mask, len(decoder.blocks))
+    return [KVCache(allowed, longest) for allowed in masks]
 
 
 @torch.no_grad()
