@@ -97,7 +97,7 @@ def test_encoder_and_decoder_are_trained_with_a_source():
         )
 
     model = EncoderDecoder(v, layers=1)
-    curve = train(model, causal, questions_about_a_source, steps=150, batch=64)
+    curve = train(model, causal, questions_about_a_source, steps=100)
     assert curve[-1] < 0.3 < curve[0]
     texts = questions_about_a_source(200, generator=drawer(7))
     assert parallel(model, causal, texts).accuracy > 0.95
