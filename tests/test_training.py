@@ -224,6 +224,15 @@ def test_honest_cuts_the_text_behind_each_question():
     assert accuracy_by_distance(model, causal, TEXTS) == {1: 0.5, 3: 0.0}
 
 
+def test_where_nothing_is_asked_there_is_no_score():
+    silent = TEXTS._replace(targets=torch.full_like(TEXTS.targets, NOTHING))
+    for score in (parallel, honest, accuracy_by_distance):
+        with pytest.raises(ValueError, match=r"texts: .* got none: nothing is asked"):
+            score(ReadsAhead(), causal, silent)
+    with pytest.raises(ValueError, match=r"texts: .* as those of lookup do, got dista"):
+        accuracy_by_distance(ReadsAhead(), causal, TEXTS._replace(distance=None))
+
+
 # --- the progress bar ---------------------------------------------------------------------------------
 
 
