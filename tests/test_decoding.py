@@ -32,6 +32,7 @@ from lib.masks import (
     strided,
     window,
 )
+from lib.readings.later import later_readers
 from lib.torch_attention import attention
 
 IDS = np.arange(40) // 6
@@ -236,14 +237,23 @@ def test_a_dilated_window_needs_memory_for_what_it_reads():
         cache.attend(*x)
 
 
+def test_a_key_that_one_query_reads_is_kept_for_it():
+    keys = np.array([5, 2])
+    for distance in range(7, 600):
+        mask = Mask(lambda i, j, d=distance: i - j == d)
+        found = later_readers(mask, keys, first=9, longest=2**40)
+        np.testing.assert_array_equal(found, keys + distance, strict=True)
+        assert (later_readers(mask, keys, keys[0] + distance + 1, 2**40) < 0).all()
+
+
 def test_a_question_too_long_to_settle_keeps_the_key(monkeypatch):
-    # Every 101st query reads all; the cache looks at few pairs at a time.
-    mask = causal & Mask(lambda i, j: (i % 101 == 0) & (i - j < 200))
+    mask = causal & Mask(lambda i, j: i == 5000)
+    key = np.array([3])
+    assert later_readers(mask, key, 4, longest=2**40) == 5000
     monkeypatch.setattr("lib.readings.later.LOOKED_AT", 100)
-    x = qkv(250)
-    cache = KVCache(mask)
-    assert_same(in_chunks(cache, x, [0, 150, *range(151, 251)]), attention(*x, mask))
-    assert set(needed(mask, 250, 500)) <= set(cache.kept)
+    for first in (4, 2000, 4999):
+        assert later_readers(mask, key, first, longest=2**40) >= first
+    assert later_readers(mask, key, 5001, longest=2**40) < 0
 
 
 def test_a_document_is_dropped_when_the_next_begins():
@@ -518,6 +528,7 @@ def test_a_key_that_an_earlier_query_may_read_comes_too_late(mask, bounds, query
     [
         (block_causal(4), [0, 4, 6, 7], "tokens 4 to 7 in one call"),
         (causal | prefix(6), [0, 4, 5], "tokens 0 to 5 in one call"),
+        (causal | prefix(6), [0, 5, 6], "tokens 0 to 5 in one call"),
         (causal | document([0] * 2 + [1] * 3 + [2] * 11), [0, 2, 3, 4], "tokens 2 to 4 in one call"),
         (full, [0, 1, 3], "tokens 0 to 15 in one call"),
     ],

@@ -25,8 +25,6 @@ def later_readers(
     pairs decide nothing, the answer is a query up to which it stays open.
     """
     readers = np.full(len(keys), -1)
-    if first >= longest:
-        return readers
     truth = _from(mask, keys, first, longest)
     readers[truth.must] = longest - 1
     unsure = np.flatnonzero(truth.may & ~truth.must)
