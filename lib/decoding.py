@@ -5,20 +5,19 @@ token by token computes each key and value once and keeps it (Chapter 6). What a
 see need not be kept: under ``causal & window(w)`` the cache holds w − 1 tokens, however long the text.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from lib.masks import Mask, across_heads, causal
-from lib.readings import arguments, shapes
+from lib.readings import arguments, later, shapes
 from lib.readings.intervals import Interval
 from lib.torch_attention import attention
 
 # No sequence is longer than this: far beyond any, and far from where whole numbers overflow.
 UNLIMITED = 2**40
-# How many pairs of a mask are looked at in one go.
-PAIRS = 2**20
 
 
 class KVCache:
@@ -29,10 +28,13 @@ class KVCache:
 
     `longest` is the number of tokens that the sequence can have at most. Masks that hold tables
     (`document`, `explicit`) need it, and each step reads their tables to the end. Positions in the mask
-    count from the start of the sequence, whatever has been dropped.
+    count from the start of the sequence, whatever has been dropped. `drafts` of the last tokens can
+    be taken back by `rollback` under any mask: what they may read is kept so much longer.
     """
 
-    def __init__(self, mask: Mask = causal, longest: int | None = None):
+    def __init__(
+        self, mask: Mask = causal, longest: int | None = None, drafts: int = 0
+    ):
         if not isinstance(mask, Mask):
             advice = "to use a boolean array, make it a mask: explicit(array)"
             raise TypeError(
@@ -42,19 +44,19 @@ class KVCache:
         self.longest = UNLIMITED
         if longest is not None:
             self.longest = arguments.integer("longest", longest, at_least=0)
+        self.drafts = arguments.integer("drafts", drafts, at_least=0)
         self._length = 0
         # Slot s of the buffers holds the key and the value of position _positions[s], in any order;
         # the slots behind the last of them are free.
         self._positions = np.zeros(0, np.int64)
+        # For each slot a query, not given yet, that may read it: until then the key is kept without another look.
+        self._readers = np.zeros(0, np.int64)
+        # What has been dropped forbids to roll back to fewer tokens than these.
+        self._shortest = 0
         self._keys = self._values = None
         # Is someone else using the buffers: a fork, or a backward pass to come?
         self._shared = False
-        try:
-            self._may_be_read(np.array([self.longest - 1]), max(self.longest - 1, 0))
-        except ValueError as problem:
-            raise ValueError(
-                f"longest: expected no more tokens than the tables of the mask have, got {longest}; {problem}"
-            ) from problem
+        self._check_tables(given=longest is not None)
 
     def __len__(self) -> int:
         """How many tokens have been given so far."""
@@ -85,6 +87,49 @@ class KVCache:
 
     __copy__ = fork  # a plain copy would write into the same buffers
 
+    def rollback(self, tokens: int) -> None:
+        """Take back the last `tokens`, such as drafts that were rejected; the sequence goes on without them.
+
+        Raises ValueError where a key has been dropped that the next query may read; `drafts` keeps it.
+        """
+        tokens = arguments.integer("tokens", tokens, at_least=0)
+        most = self._length - self._shortest
+        if tokens > most:
+            advice = f"; KVCache(mask, drafts={tokens}) keeps what is needed"
+            raise ValueError(
+                f"tokens: expected at most {most} of {self._length} to take back, got {tokens}"
+                f"{advice if tokens <= self._length else ''}"
+            )
+        self._length -= tokens
+        if tokens:
+            self._keep(self._positions < self._length)
+
+    def reorder(self, rows: Sequence[int] | torch.Tensor) -> None:
+        """Row r of the batch, the first axis, goes on with the past of row ``rows[r]``: the beams of a beam search.
+
+        `rows` may name a row several times or not at all, and be longer or shorter than the batch is.
+        """
+        rows = torch.as_tensor(rows)
+        n = 0 if self._keys is None else len(self._keys)
+        if self._keys is None or min(self._keys.ndim, self._values.ndim) < 3:
+            raise ValueError(
+                "rows: expected a cache that holds keys (batch, …, tokens, features), got one without a batch; give it "
+                "its first tokens with a batch axis"
+            )
+        if self.mask.batch is not None:
+            raise ValueError(
+                f"rows: expected a mask that is the same for all rows, got {self.mask!r}, whose rows would not move"
+            )
+        whole = not (rows.is_floating_point() or rows.dtype == torch.bool)
+        if not (whole and rows.ndim == 1 and ((rows >= 0) & (rows < n)).all()):
+            raise ValueError(
+                f"rows: expected row numbers from 0 to {n - 1}, one for each row that goes on; got {rows.tolist()}"
+            )
+        self._keys, self._values = (
+            held[rows.to(held.device)] for held in (self._keys, self._values)
+        )
+        self._shared = False  # the copies are ours alone
+
     def attend(
         self,
         q: torch.Tensor,
@@ -101,13 +146,15 @@ class KVCache:
         """
         n = self._check(q, k, v)
         length = self._length + n
-        positions = np.append(self._positions, np.arange(self._length, length))
+        new = np.arange(self._length, length)
+        positions = np.append(self._positions, new)
         keys = self._extended(self._keys, k)
         values = self._extended(self._values, v)
         held = keys[..., : len(positions), :], values[..., : len(positions), :]
         output = attention(q, *held, self._allowed(q, k, positions), **options)
 
         self._length, self._positions = length, positions
+        self._readers = np.append(self._readers, np.full(n, -1))  # none is known yet
         self._keys, self._values = keys, values
         # What a backward pass may need must not be overwritten.
         self._shared = torch.is_grad_enabled() and any(
@@ -144,15 +191,25 @@ class KVCache:
         return extended
 
     def _drop(self):
-        """Give up what no later query may read; the last tokens held move into the free slots."""
-        alive = self._may_be_read(self._positions, self._length)
+        """Give up what no later query may read, nor one that is computed anew after a rollback."""
+        first = max(self._length - self.drafts, 0)
+        unsure = self._readers < first
+        readers = self._readers.copy()
+        readers[unsure] = later.later_readers(
+            self.mask, self._positions[unsure], first, self.longest
+        )
+        self._readers = readers
+        if (readers < 0).any():
+            self._shortest = first
+            self._keep(readers >= 0)
+
+    def _keep(self, alive):
+        """Hold the slots `alive` alone; the last tokens held move into the free ones."""
         n_alive = np.count_nonzero(alive)
-        if n_alive == len(alive):
-            return
         slots = np.arange(n_alive)
         free = np.flatnonzero(~alive[:n_alive])
         slots[free] = n_alive + np.flatnonzero(alive[n_alive:])
-        self._positions = self._positions[slots]
+        self._positions, self._readers = self._positions[slots], self._readers[slots]
         if self._shared or 4 * n_alive < self.capacity:
             self._keys = self._keys[..., slots, :]
             self._values = self._values[..., slots, :]
@@ -160,14 +217,19 @@ class KVCache:
             for buffer in (self._keys, self._values):
                 buffer[..., free, :] = buffer[..., slots[free], :]
 
-    def _may_be_read(self, positions, first):
-        """Which keys a query at `first` or later may read: boolean, (keys,)."""
-        if first >= self.longest:
-            return np.zeros(len(positions), bool)
-        queries = Interval(np.array([[first]]), np.array([[self.longest - 1]]))
-        may = self.mask.read(queries, Interval(positions, positions)[None, :]).may
-        for_any = may.any(axis=tuple(range(may.ndim - 1)))
-        return np.broadcast_to(for_any, positions.shape)
+    def _check_tables(self, given: bool) -> None:
+        last = np.array([[max(self.longest - 1, 0)]])
+        try:
+            self.mask.read(Interval(last, last), Interval(last, last))
+        except ValueError as problem:
+            if not given:
+                raise ValueError(
+                    f"longest: {self.mask!r} holds tables, which end somewhere; give the number of tokens that "
+                    f"the sequence can have at most, KVCache(mask, longest=n)"
+                ) from problem
+            raise ValueError(
+                f"longest: expected no more tokens than the tables of the mask have, got {self.longest}; {problem}"
+            ) from problem
 
     def _check(self, q, k, v) -> int:
         """The number of new tokens, if these can be the next ones."""
@@ -194,26 +256,16 @@ class KVCache:
 
     def _check_past(self, n: int) -> None:
         """No earlier query may read one of `n` new keys."""
-        if not (self._length and n):
+        pair = later.early_pair(self.mask, self._length, self._length + n - 1)
+        if pair is None:
             return
-        first, last = self._length, self._length + n - 1
-        past = Interval(np.array([[0]]), np.array([[first - 1]]))
-        new = Interval(np.array([[first]]), np.array([[last]]))
-        if not self.mask.read(past, new).may.any():
-            return
-        # Intervals cannot exclude it: look at each pair.
-        j = np.arange(first, last + 1)[None, :]
-        step = max(PAIRS // n, 1)
-        for start in range(0, first, step):
-            i = np.arange(start, min(start + step, first))[:, None]
-            allowed = self.mask.allowed(i, j)
-            if allowed.any():
-                *_, row, column = np.argwhere(allowed)[0]
-                raise ValueError(
-                    f"mask: query {start + row}, whose output is given already, may read key {first + column}, which "
-                    f"comes only now; give tokens {start + row} to {first + column} in one call, or forbid it with "
-                    f"causal & mask"
-                )
+        query, key = pair
+        group = later.group_of(self.mask, query, key, self.longest)
+        together = f"tokens {group[0]} to {group[1]}" if group else "all tokens"
+        raise ValueError(
+            f"mask: query {query}, whose output is given already, may read key {key}, which comes only now; give "
+            f"{together} in one call, or forbid it with causal & mask"
+        )
 
 
 def _kind(x: torch.Tensor) -> str:

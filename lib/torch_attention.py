@@ -86,7 +86,8 @@ def attention(
     `enable_gqa`: grouped-query attention (Ainslie et al. 2023): q has a multiple of the heads of k and v, its
     third dimension from the end, and that many neighbouring query heads share a key head.
     Other arguments and errors as in `attention_weights`; TypeError for an option of other libraries, with what to do
-    here. "All compute the same" is meant of finite values: a NaN behind the mask reaches every row with "dense" and
+    here. Second derivatives: "dense" and "tiled" have them, and compute all pairs for them; PyTorch's fused kernels
+    refuse. "All compute the same" is meant of finite values: a NaN behind the mask reaches every row with "dense" and
     "sdpa", since 0 · NaN is NaN.
     """
     advice.refuse_options(unknown)

@@ -32,6 +32,7 @@ from lib.masks import (
     strided,
     window,
 )
+from lib.readings.later import later_readers
 from lib.torch_attention import attention
 
 IDS = np.arange(40) // 6
@@ -195,7 +196,7 @@ def test_what_a_later_query_may_read_is_kept_under_random_compositions(mask, bou
     cache = KVCache(mask, longest=14)
     for start, stop in pairwise(bounds):
         cache.attend(*tokens(x, start, stop))
-        assert set(needed(mask, stop, 14)) <= set(cache.kept) <= set(range(stop))
+        np.testing.assert_array_equal(cache.kept, needed(mask, stop, 14))
 
 
 @pytest.mark.parametrize(
@@ -211,6 +212,11 @@ def test_what_a_later_query_may_read_is_kept_under_random_compositions(mask, bou
         (block_causal(10), list(range(30))),
         (coarse(causal & window(2), 10), list(range(20, 30))),
         (causal & padding([3, 12]), list(range(12))),
+        (causal & window(9) & strided(3), list(range(24, 30))),  # a dilated window
+        (causal & (window(9) & strided(3) | sink(1)), [0, *range(24, 30)]),
+        (causal & window(9) & every(3), [24, 27]),
+        (causal & window(3) & Mask(lambda i, j: i >= 40), []),  # read by nobody near
+        (causal & window(13) & Mask(lambda i, j: i >= 40), [28, 29]),
     ],
     ids=repr,
 )
@@ -220,6 +226,34 @@ def test_what_is_kept_after_thirty_tokens(mask, kept):
     for start in range(0, 30, 10):
         cache.attend(*tokens(x, start, start + 10))
     assert cache.kept.tolist() == kept
+
+
+def test_a_dilated_window_needs_memory_for_what_it_reads():
+    mask = causal & window(512) & strided(64)
+    cache, x = KVCache(mask), qkv(1, leading=(), dtype=torch.float32)
+    cache.attend(*qkv(700, leading=(), dtype=torch.float32))
+    for _ in range(3):
+        assert len(cache.kept) == 448  # 7 · 64, where the window alone keeps 511
+        cache.attend(*x)
+
+
+def test_a_key_that_one_query_reads_is_kept_for_it():
+    keys = np.array([5, 2])
+    for distance in range(7, 600):
+        mask = Mask(lambda i, j, d=distance: i - j == d)
+        found = later_readers(mask, keys, first=9, longest=2**40)
+        np.testing.assert_array_equal(found, keys + distance, strict=True)
+        assert (later_readers(mask, keys, 6 + distance, 2**40) < 0).all()
+
+
+def test_a_question_too_long_to_settle_keeps_the_key(monkeypatch):
+    mask = causal & Mask(lambda i, j: i == 5000)
+    key = np.array([3])
+    assert later_readers(mask, key, 4, longest=2**40) == 5000
+    monkeypatch.setattr("lib.readings.later.LOOKED_AT", 100)
+    for first in (4, 2000, 4999):
+        assert later_readers(mask, key, first, longest=2**40) >= first
+    assert later_readers(mask, key, 5001, longest=2**40) < 0
 
 
 def test_a_document_is_dropped_when_the_next_begins():
@@ -344,6 +378,107 @@ def test_a_fork_shares_the_past_until_one_of_them_goes_on():
     assert (len(parent), len(child)) == (5, 6)
 
 
+# --- drafts and beams -----------------------------------------------------------------------------
+
+
+@given(
+    masks,
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), max_size=6),
+    st.integers(0, 4),
+)
+def test_after_rejected_drafts_the_outputs_are_those_of_the_accepted_tokens(
+    mask, steps, drafts
+):
+    """Each step gives n tokens and takes the last r of them back, as speculative decoding does."""
+    mask = causal & mask
+    cache, past = KVCache(mask, longest=24, drafts=drafts), qkv(0)
+    for seed, (n, rejected) in enumerate(steps):
+        n = min(n, 24 - len(cache))
+        rejected = min(rejected, n, drafts)
+        new = qkv(n, seed=seed)
+        now = tuple(torch.cat(pair, dim=-2) for pair in zip(past, new, strict=True))
+        whole = attention(*now, mask)
+        assert_same(cache.attend(*new), whole[:, whole.shape[1] - n :])
+        cache.rollback(rejected)
+        past = tuple(x[:, : x.shape[1] - rejected] for x in now)
+        assert len(cache) == past[0].shape[1]
+        kept = set(cache.kept)
+        assert set(needed(mask, len(cache), 24)) <= kept <= set(range(len(cache)))
+
+
+def test_under_causal_anything_can_be_taken_back():
+    x, other = qkv(9), qkv(9, seed=1)
+    cache = KVCache()
+    cache.attend(*tokens(x, 0, 6))
+    cache.rollback(0)
+    cache.rollback(4)
+    assert (len(cache), cache.kept.tolist()) == (2, [0, 1])
+    whole = tuple(
+        torch.cat([a[:, :2], b[:, 2:]], dim=1) for a, b in zip(x, other, strict=True)
+    )
+    assert_same(in_chunks(cache, whole, [2, 3, 9]), attention(*whole, causal)[:, 2:])
+    cache.rollback(9)
+    assert_same(in_chunks(cache, x, [0, 9]), attention(*x, causal))
+
+
+def test_a_window_takes_back_what_it_was_asked_to_keep():
+    mask, x = causal & window(3), qkv(12)
+    cache = KVCache(mask, drafts=2)
+    cache.attend(*tokens(x, 0, 8))
+    assert cache.kept.tolist() == [4, 5, 6, 7]
+    with pytest.raises(
+        ValueError, match=r"at most 2 of 8 .* got 3; KVCache\(mask, drafts=3\)"
+    ):
+        cache.rollback(3)
+    assert (len(cache), cache.kept.tolist()) == (8, [4, 5, 6, 7])
+    cache.rollback(2)
+    with pytest.raises(ValueError, match="at most 0 of 6"):
+        cache.rollback(1)
+    assert_same(in_chunks(cache, x, [6, 7, 12]), attention(*x, mask)[:, 6:])
+
+
+def test_a_fork_keeps_what_its_parent_takes_back():
+    x = qkv(9)
+    parent = KVCache()
+    in_chunks(parent, x, [0, 3, 4, 5])
+    child = parent.fork()
+    parent.rollback(2)
+    parent.attend(*qkv(1, seed=5))
+    assert_same(in_chunks(child, x, [5, 9]), attention(*x, causal)[:, 5:])
+
+
+@pytest.mark.parametrize("mask", [MASKS[0], MASKS[1], MASKS[3]], ids=repr)
+@pytest.mark.parametrize("rows", [[1, 0], [1, 1], [0], [1, 0, 1, 1]], ids=str)
+def test_beams_go_on_with_the_past_of_their_row(mask, rows):
+    x = qkv(9, leading=(2, 3))
+    cache = KVCache(mask, longest=40)
+    in_chunks(cache, x, [0, 4, 5])
+    parent = cache.fork()
+    cache.reorder(torch.tensor(rows))
+    chosen = tuple(y[rows] for y in x)
+    assert_same(
+        in_chunks(cache, chosen, [5, 6, 9]), attention(*chosen, mask)[..., 5:, :]
+    )
+    assert_same(in_chunks(parent, x, [5, 9]), attention(*x, mask)[..., 5:, :])
+
+
+def test_beams_keep_their_gradients():
+    rows, gradients = [1, 1, 0], []
+    for cached in (True, False):
+        x = [y.requires_grad_() for y in qkv(5)]
+        if cached:
+            cache = KVCache()
+            cache.attend(*tokens(x, 0, 4))
+            cache.reorder(rows)
+            output = cache.attend(*(y[rows, 4:] for y in x))
+        else:
+            output = attention(*(y[rows] for y in x), causal)[:, 4:]
+        (output * torch.arange(9.0).reshape(3, 1, 3)).sum().backward()
+        gradients.append([y.grad for y in x])
+    for ours, expected in zip(*gradients, strict=True):
+        assert_same(ours, expected)
+
+
 # --- masks that look ahead ------------------------------------------------------------------------
 
 
@@ -386,6 +521,37 @@ def test_a_key_that_an_earlier_query_may_read_comes_too_late(mask, bounds, query
         cache.attend(*tokens(x, *bounds[-2:]))
     assert (len(cache), cache.kept.tolist()) == state
     assert before.shape[-2] == bounds[-2]
+
+
+@pytest.mark.parametrize(
+    ("mask", "bounds", "together"),
+    [
+        (block_causal(4), [0, 4, 6, 7], "tokens 4 to 7 in one call"),
+        (causal | prefix(6), [0, 4, 5], "tokens 0 to 5 in one call"),
+        (causal | prefix(6), [0, 5, 6], "tokens 0 to 5 in one call"),
+        (causal | document([0] * 2 + [1] * 3 + [2] * 11), [0, 2, 3, 4], "tokens 2 to 4 in one call"),
+        (full, [0, 1, 3], "tokens 0 to 15 in one call"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_the_advice_names_every_token_of_the_group(mask, bounds, together):
+    x = qkv(16)
+    cache = KVCache(mask, longest=16)
+    in_chunks(cache, x, bounds[:-1])
+    with pytest.raises(ValueError, match=together):
+        cache.attend(*tokens(x, *bounds[-2:]))
+    # The advice, followed.
+    first, last = (int(word) for word in together.split() if word.isdigit())
+    cache = KVCache(mask, longest=16)
+    output = in_chunks(cache, x, sorted({0, first, last + 1, 16}))
+    assert_same(output, attention(*x, mask))
+
+
+def test_without_an_end_all_tokens_belong_together():
+    cache = KVCache(full)
+    cache.attend(*qkv(2))
+    with pytest.raises(ValueError, match="give all tokens in one call"):
+        cache.attend(*qkv(1))
 
 
 def test_where_intervals_cannot_exclude_it_pairs_are_looked_at():
@@ -442,13 +608,19 @@ def started(mask=causal, longest=None):
     return cache
 
 
+def in_chunks_of(leading, rows):
+    cache = KVCache()
+    cache.attend(*qkv(3, leading))
+    cache.reorder(rows)
+
+
 Q, K, V = qkv(2)
 WRONG = {
     "mask": (lambda: KVCache("causal"), TypeError, "mask: expected a Mask, got str"),
     "mask without its argument": (lambda: KVCache(window), TypeError, r"got type; .*window\(…\)"),
     "longest": (lambda: KVCache(causal, -1), ValueError, "longest: expected at least 0, got -1"),
     "kind of longest": (lambda: KVCache(causal, 2.0), TypeError, "longest: expected an integer"),
-    "no longest": (lambda: KVCache(document([0, 1])), ValueError, "longest: .* got None; document: its table has 2"),
+    "no longest": (lambda: KVCache(document([0, 1])), ValueError, "longest: .* holds tables.*longest=n"),
     "long longest": (lambda: KVCache(document([0, 1]), 3), ValueError, "longest: .* got 3; document"),
     "too many": (lambda: started(longest=4).attend(Q, K, V), ValueError, "longest: .* 4 .* has 3; got 2 more"),
     "array": (lambda: KVCache().attend(Q.numpy(), K, V), TypeError, "q: expected a tensor, got ndarray"),
@@ -460,6 +632,17 @@ WRONG = {
     "batch of the cache": (lambda: started().attend(Q, K, V[:1]), ValueError, r"v: .*\(2, .* got .*\(1, "),
     "dtype of the cache": (lambda: started().attend(Q, K.float(), V), ValueError, "k: .*float64.* got .*float32"),
     "device of the cache": (lambda: started().attend(Q, K.to("meta"), V), ValueError, "k: .*cpu.* got .*meta"),
+    "drafts": (lambda: KVCache(drafts=-1), ValueError, "drafts: expected at least 0, got -1"),
+    "back": (lambda: started().rollback(4), ValueError, "tokens: expected at most 3 of 3 to take back, got 4$"),
+    "half a token": (lambda: started().rollback(1.5), TypeError, "tokens: expected an integer"),
+    "rows of nothing": (lambda: KVCache().reorder([0]), ValueError, "rows: .* first tokens with a batch axis"),
+    "no batch": (lambda: in_chunks_of((), [0]), ValueError, "rows: .* without a batch"),
+    "row": (lambda: started().reorder([0, 2]), ValueError, r"rows: .* from 0 to 1, .* got \[0, 2\]"),
+    "row below": (lambda: started().reorder([-1]), ValueError, r"rows: .* got \[-1\]"),
+    "rows as booleans": (lambda: started().reorder([True, False]), ValueError, "rows: .* from 0 to 1"),
+    "rows as floats": (lambda: started().reorder([0.0]), ValueError, "rows: .* from 0 to 1"),
+    "table of rows": (lambda: started().reorder([[0]]), ValueError, "rows: .* from 0 to 1"),
+    "rows of the mask": (lambda: started(causal & padding([2, 3])).reorder([1, 0]), ValueError, "same for all rows"),
     "option": (lambda: KVCache().attend(Q, K, V, backend="fast"), ValueError, "backend: "),
 }  # fmt: skip
 

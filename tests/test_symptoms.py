@@ -515,3 +515,131 @@ def test_position_over_length():
     layer = ZOO["position_over_length"].function
     assert causality_probe(layer, X).causal
     assert not prefix_probe(layer, X).causal
+
+
+# ---- Memory, heads and batches ----
+
+
+def test_soft_cap_after_the_mask(monkeypatch):
+    for i, row in enumerate(weights("soft_cap_after_the_mask")[:-1]):
+        assert (row[i + 1 :] == row[-1]).all()
+        assert row[-1] > 0.001
+    monkeypatch.setattr(settings, "CAP", 50.0)
+    hidden = weights("soft_cap_after_the_mask")[~PAST]
+    assert (hidden > 0).all()
+    assert (hidden < 1e-20).all()
+
+
+def test_rank_three_mask_on_heads():
+    bug = ZOO["rank_three_mask_on_heads"].function
+    allowed = np.stack([PAST, OWN])  # of two texts
+
+    def texts_and_heads(texts, heads):
+        return (np.tile(part, (texts, heads, 1, 1)) for part in (Q, K, V))
+
+    found = bug(*texts_and_heads(2, 2), allowed)
+    for text in range(2):
+        for head in range(2):
+            wanted = attention(Q, K, V, allowed[head])
+            np.testing.assert_allclose(found[text, head], wanted)
+    with pytest.raises(ValueError, match="broadcast"):
+        bug(*texts_and_heads(2, 3), allowed)
+
+
+def test_heads_reshaped_without_transpose():
+    bug = ZOO["heads_reshaped_without_transpose"]
+    layer = bug.setting.layer(bug.function)
+    assert causality_probe(layer, X).causal
+    assert not np.allclose(layer(X[:4]), layer(X)[:4])
+
+
+def test_batch_taken_for_tokens():
+    bug = ZOO["batch_taken_for_tokens"].function
+    texts = np.random.default_rng(0).normal(size=(3, N, 4))
+    moved = texts.copy()
+    moved[2, 0] += 1
+    assert np.array_equal(bug(moved)[2, 1:], bug(texts)[2, 1:])
+    moved = texts.copy()
+    moved[0] += 1
+    assert (bug(moved)[2] != bug(texts)[2]).any(axis=1).all()
+
+
+def test_nan_behind_the_mask():
+    assert np.isnan(outputs("nan_behind_the_mask")).all()
+    text = np.arange(N) < settings.LENGTH
+    finite = ZOO["nan_behind_the_mask"].function(Q, K, np.eye(N), settings.LENGTH)
+    assert not finite[:, ~text].any()  # the weights that multiply NaN
+
+
+def test_unwritten_slots_read():
+    bug = ZOO["unwritten_slots_read"]
+    returned = bug.setting.run(bug.function, X, np.ones((N, 1)))
+    assert (returned < 0.99).all()
+    full = np.ones((settings.SLOTS, 1))
+    keys = np.random.default_rng(0).normal(size=(settings.SLOTS, 4))
+    np.testing.assert_allclose(bug.function(Q[:1], keys, full, len(keys)), 1)
+
+
+def test_window_dropped_for_one_query():
+    found = moves("window_dropped_for_one_query")
+    inside = window(settings.WINDOW).dense(N)
+    prompt = settings.PROMPT
+    np.testing.assert_array_equal(found[:prompt], (PAST & inside)[:prompt])
+    np.testing.assert_array_equal(found[prompt:], PAST[prompt:])
+    short = settings.WINDOW
+    np.testing.assert_allclose(
+        outputs("window_dropped_for_one_query", X[:short]),
+        attention(Q[:short], K[:short], V[:short], causal),
+    )
+
+
+def test_position_restarts_in_a_step():
+    bug = ZOO["position_restarts_in_a_step"]
+    whole = bug.function(Q, K, V)
+    np.testing.assert_allclose(whole, bug.setting.right(Q, K, V))
+    same = np.isclose(outputs("position_restarts_in_a_step"), whole).all(axis=1)
+    np.testing.assert_array_equal(same, np.arange(N) < settings.PROMPT)
+    # In a step no key is near or far: there is no bias at all.
+    np.testing.assert_allclose(bug.function(Q[-1:], K, V), attention(Q[-1:], K, V))
+
+
+def test_rejected_draft_stays():
+    found = moves("rejected_draft_stays")
+    assert found[4:, 2:4].all()
+    assert not ZOO["rejected_draft_stays"].setting.mask.dense(N)[4:, 2:4].any()
+
+
+def test_cache_rows_not_reordered():
+    assert not moves("cache_rows_not_reordered")[
+        settings.PROMPT :, : settings.PROMPT
+    ].any()
+    bug = ZOO["cache_rows_not_reordered"]
+    one_beam = [part[None, settings.PROMPT :] for part in (Q, K, V)]
+    past = tuple(part[None, : settings.PROMPT] for part in (K, V))
+    only = np.array([0])
+    np.testing.assert_allclose(
+        bug.function(*one_beam, past, only), bug.setting.right(*one_beam, past, only)
+    )
+
+
+def test_targets_shifted_twice():
+    assert not moves("targets_shifted_twice").diagonal(-1).any()
+
+    def next_but_one(generator, texts=64):
+        text, _ = periodic(generator, texts)
+        return text[:, :-2], text[:, 2:]
+
+    skips = trained(model(masked_by(RIGHT)), next_but_one, 150)
+    assert score(skips, next_but_one) < 1.1 * FLOOR
+    text, _ = new_texts(periodic)
+    found = written(skips, text[:, :6], 7)[:, 6]
+    assert (found == text[:, 7]).float().mean() > 0.99
+
+
+def test_dropout_left_on():
+    bug = ZOO["dropout_left_on"].function
+    rng = np.random.default_rng(1)
+    first, second = (bug(Q, K, V, training=False, rng=rng) for _ in range(2))
+    assert (first != second).any()
+    missing = (weights("dropout_left_on") == 0)[PAST]
+    assert 0.2 < missing.mean() < 0.8

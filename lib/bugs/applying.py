@@ -6,7 +6,7 @@ A picture of the mask shows nothing here. Look at the weights, and at what moves
 import numpy as np
 
 from lib.bugs.exhibit import bug
-from lib.bugs.settings import CAUSAL, LOUD, scores
+from lib.bugs.settings import CAPPED, CAUSAL, LOUD, capped, scores
 from lib.bugs.tell_tales import (
     equal_values_come_back,
     nothing_hidden_is_read,
@@ -136,3 +136,19 @@ def additive_mask_made_boolean(q, k, v):
     """
     additive = np.where(causal.dense(len(q)), 0, np.finfo(np.float32).min)
     return attention(q, k, v, additive.astype(bool))
+
+
+@bug(
+    CAPPED,
+    tell_tale="All hidden keys of a row have the same weight, and it is not zero. A cap of 50 makes it too small to "
+    "see.",
+    passes=nothing_hidden_is_read,
+    chapter="Chapter 3",
+    thread="https://github.com/Dao-AILab/flash-attention/pull/1025",
+)
+def soft_cap_after_the_mask(q, k, v):
+    """Some models keep their scores small with c · tanh(s / c). Put after the mask, it lifts the −∞ of hidden keys to
+    −c, which is a score like any other. In the thread the order was put right before the kernel was merged.
+    """
+    masked = np.where(causal.dense(len(q)), scores(q, k), -np.inf)
+    return softmax(capped(masked)) @ v

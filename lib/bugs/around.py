@@ -15,15 +15,22 @@ from lib.bugs.settings import (
     SELECTION,
     TARGETS,
     TWO_LIBRARIES,
+    WITH_DROPOUT,
     best,
+    dropout,
     library_with_true_for_blocked,
     mean_of_three,
     rounded_to,
     scores,
 )
-from lib.bugs.tell_tales import nothing_hidden_is_read, prefixes_agree
+from lib.bugs.tell_tales import (
+    all_that_may_be_read_is_read,
+    equal_values_come_back,
+    nothing_hidden_is_read,
+    prefixes_agree,
+)
 from lib.masks import causal
-from lib.numpy_attention import attention
+from lib.numpy_attention import attention, attention_weights
 
 
 @bug(
@@ -142,3 +149,33 @@ def unshifted_targets(hidden):
     copy. The row that predicts token t is row t − 1.
     """
     return hidden
+
+
+@bug(
+    TARGETS,
+    tell_tale="What is written leaves out a word: the next but one comes at once. No row has read the word before its "
+    "own.",
+    passes=all_that_may_be_read_is_read,
+    chapter="Chapter 5",
+    thread="https://github.com/huggingface/transformers/issues/47394",
+)
+def targets_shifted_twice(hidden):
+    """The data come shifted, and the loss shifts them again. Row t is trained to give token t + 2. Shapes fit, the loss
+    falls, and the model learns to guess the next word but one.
+    """
+    start = np.zeros((2, hidden.shape[1]))
+    return np.concatenate([start, hidden[:-2]])
+
+
+@bug(
+    WITH_DROPOUT,
+    tell_tale="In eval mode the same text twice gives two outputs. Weights are 0 where a key may be read.",
+    passes=equal_values_come_back,
+    chapter="Chapter 5",
+    thread="https://github.com/pytorch/pytorch/issues/124464",
+)
+def dropout_left_on(q, k, v, training, rng):
+    """A layer of dropout knows by itself whether it is in training. A function that takes the rate as a number, such as
+    PyTorch's fused attention, does as it is told. Then half of the weights go missing in use, too.
+    """
+    return dropout(attention_weights(q, k, causal), rng) @ v

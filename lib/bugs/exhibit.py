@@ -169,7 +169,11 @@ class Bug:
         last = "last token j of the prefix" if self.setting.by_prefix else "token j"
         panels = [
             self._panel("as it should be", self.setting.right),
-            self._panel("the bug", self.function, self.pairs["loses"]),
+            self._panel(
+                "the bug",
+                self.function,
+                None if self.setting.by_prefix else self.pairs["loses"],
+            ),
         ]
         figure = figures.influence(panels, rows="output i", columns=last)
         return figures.show(figure, alt=f"{self.title}. {self._what_to_see()}")
@@ -187,6 +191,8 @@ class Bug:
 
     def _what_to_see(self) -> str:
         """The right panel in words."""
+        if self.setting.by_prefix:
+            return str(self.setting.prefixes(self.function))
         signs = {
             "leaks": "leaks, drawn as crosses",
             "strays": "hidden tokens that are read, drawn as crosses",
@@ -202,8 +208,6 @@ class Bug:
             told += [f"{sign}: {', '.join(rows)}"] if rows else []
         if told:
             return f"The right panel has {'; '.join(told)}. The left panel has none."
-        if self.setting.by_prefix:
-            return str(self.setting.prefixes(self.function))
         right, wrong = (
             self.setting.layer(f)(self.setting.text)
             for f in (self.setting.right, self.function)

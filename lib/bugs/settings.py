@@ -6,7 +6,7 @@ import numpy as np
 
 from lib.bugs.exhibit import W_K, W_Q, W_V, N, Setting, X
 from lib.masks import Mask, causal, document, full, padding, prefix, window
-from lib.numpy_attention import attention
+from lib.numpy_attention import attention, attention_weights, softmax
 
 
 def scores(q: np.ndarray, k: np.ndarray) -> np.ndarray:
@@ -78,6 +78,45 @@ IN_USE = Setting(
 )
 
 
+DROPPED = 0.5
+
+
+def dropout(weights, rng):
+    return weights * (rng.random(weights.shape) >= DROPPED) / (1 - DROPPED)
+
+
+def dropout_in_training(q, k, v, training, rng):
+    weights = attention_weights(q, k, causal)
+    return (dropout(weights, rng) if training else weights) @ v
+
+
+WITH_DROPOUT = Setting(
+    "causal attention with dropout, in use",
+    "f(q, k, v, training, rng)",
+    dropout_in_training,
+    lambda f, x, values: f(
+        *projected(x, values), training=False, rng=np.random.default_rng(0)
+    ),
+)
+
+CAP = 2.0
+
+
+def capped(scores):
+    """Scores between −CAP and CAP."""
+    return CAP * np.tanh(scores / CAP)
+
+
+def capped_attention(q, k, v):
+    masked = np.where(causal.dense(len(q)), capped(scores(q, k)), -np.inf)
+    return softmax(masked) @ v
+
+
+CAPPED = replace(
+    CAUSAL, name="causal attention with a soft cap", right=capped_attention
+)
+
+
 # ---- Batches: padding, heads, packed documents ----
 
 LENGTH = 4
@@ -135,6 +174,98 @@ PACKED = Setting(
     document_by_document,
     lambda f, x, values: f(*projected(x, values), ids=IDS),
     mask=causal & document(IDS),
+)
+
+
+# Two texts as rows of a batch, (texts, tokens, features); x is the second.
+
+
+def each_text_by_itself(x):
+    return attention(x, x, x, causal)
+
+
+def second_of_two(f, x, values):
+    other = np.random.default_rng(6).normal(size=x.shape)
+    return f(np.stack([other, x]))[1]
+
+
+BATCH = Setting(
+    "two texts as rows of a batch",
+    "f(x)",
+    each_text_by_itself,
+    second_of_two,
+    has_values=False,
+)
+
+
+def scores_of_heads(q, k):
+    """(texts, heads, tokens, tokens)."""
+    return q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+
+
+def one_mask_for_all_heads(q, k, v, allowed):
+    masked = np.where(allowed[:, None], scores_of_heads(q, k), -np.inf)
+    return softmax(masked) @ v
+
+
+def run_with_a_mask_for_each_text(f, x, values):
+    """Two texts with two heads each, (texts, heads, tokens, features); the first text is x, and is padded."""
+    other = np.random.default_rng(6).normal(size=x.shape)
+    q, k, v = zip(projected(x, values), projected(other, values), strict=True)
+    q, k, v = (np.repeat(np.stack(pair)[:, None], 2, axis=1) for pair in (q, k, v))
+    allowed = padding([LENGTH, N]).dense(N)
+    return f(q, k, v, allowed)[0].mean(axis=0)
+
+
+TEXTS_AND_HEADS = replace(
+    HEADS,
+    name=f"an encoder, two texts of {LENGTH} and {N} tokens, a mask (texts, tokens, tokens)",
+    signature="f(q, k, v, allowed)",
+    right=one_mask_for_all_heads,
+    run=run_with_a_mask_for_each_text,
+)
+
+
+def split(x):
+    """(tokens, features) to (heads, tokens, features / heads)."""
+    return x.reshape(len(x), 2, -1).swapaxes(0, 1)
+
+
+def two_heads(q, k, v):
+    heads = attention(split(q), split(k), split(v), causal)
+    return heads.swapaxes(0, 1).reshape(q.shape)
+
+
+TWO_HEADS = replace(
+    CAUSAL,
+    name="causal attention, two heads",
+    right=two_heads,
+    run=lambda f, x, values: f(*projected(x, None)),
+    has_values=False,
+    by_prefix=True,
+)
+
+# Memory that nobody has written may hold anything.
+NEVER_WRITTEN = np.nan
+
+
+def values_of_the_text(q, k, v, length):
+    text = np.arange(len(k)) < length
+    return attention(q, k, np.where(text[:, None], v, 0), text)
+
+
+def with_memory_never_written(f, x, values):
+    q, k, v = projected(x, values)
+    v = v.copy()
+    v[LENGTH:] = NEVER_WRITTEN
+    return f(q, k, v, length=LENGTH)
+
+
+UNWRITTEN = replace(
+    PADDED,
+    name=f"an encoder, {LENGTH} tokens, and memory behind them that holds NaN",
+    right=values_of_the_text,
+    run=with_memory_never_written,
 )
 
 
@@ -210,6 +341,120 @@ BRANCHING = Setting(
     branch_from_a_copy,
     go_on_twice,
     mask=causal & (prefix(2) | document(BRANCHES)),
+)
+
+
+# ---- Served, token by token ----
+
+
+def one_by_one(f, right, x, values):
+    """The prompt at once by a correct function, then each token of its own by `f`."""
+    q, k, v = projected(x, values)
+    steps = [right(q[:PROMPT], k[:PROMPT], v[:PROMPT])]
+    steps += [f(q[t : t + 1], k[: t + 1], v[: t + 1]) for t in range(PROMPT, len(x))]
+    return np.concatenate(steps)
+
+
+SLIDING_STEPS = replace(
+    SLIDING,
+    name=f"a window of {WINDOW}, token by token",
+    run=lambda f, x, values: one_by_one(f, sliding_attention, x, values),
+)
+
+SLOPE = 0.5
+
+
+def sloped_attention(q, k, v):
+    biased = scores(q, k) + SLOPE * np.arange(len(k))
+    first = len(k) - len(q)
+    allowed = np.arange(len(k)) <= first + np.arange(len(q))[:, None]
+    return softmax(np.where(allowed, biased, -np.inf)) @ v
+
+
+SLOPED_STEPS = Setting(
+    "a bias that grows with the position, token by token",
+    "f(q, k, v)",
+    sloped_attention,
+    lambda f, x, values: one_by_one(f, sloped_attention, x, values),
+)
+
+SLOTS = 8
+
+
+def what_is_written(q, keys, values, length):
+    return attention(q, keys[:length], values[:length])
+
+
+def in_fixed_slots(f, x, values):
+    q, k, v = projected(x, values)
+    outputs = []
+    for t in range(len(x)):
+        keys, cached = (np.zeros((SLOTS, part.shape[1])) for part in (k, v))
+        keys[: t + 1], cached[: t + 1] = k[: t + 1], v[: t + 1]
+        outputs.append(f(q[t : t + 1], keys, cached, t + 1))
+    return np.concatenate(outputs)
+
+
+FIXED_CACHE = Setting(
+    f"one token at a time, a cache of {SLOTS} slots",
+    "f(q, keys, values, length)",
+    what_is_written,
+    in_fixed_slots,
+)
+
+
+def without_the_rejected(q, k, v, cache, accepted):
+    kept = tuple(part[:accepted] for part in cache)
+    keys, values = extend(kept, k, v)
+    return attention(q, keys, values, causal), (keys, values)
+
+
+def draft_and_go_on(f, x, values):
+    """A prompt of two tokens, a draft of two that is rejected, and the two tokens that come instead."""
+    prompt, draft, rest = (
+        [part[2 * i : 2 * i + 2] for part in projected(x, values)] for i in range(3)
+    )
+    first, cache = without_the_rejected(*prompt, (prompt[1][:0], prompt[2][:0]), 0)
+    drafted, cache = without_the_rejected(*draft, cache, accepted=2)
+    return np.concatenate([first, drafted, f(*rest, cache, accepted=2)[0]])
+
+
+DRAFTS = Setting(
+    "a prompt, a rejected draft, and what is written instead",
+    "f(q, k, v, cache, accepted)",
+    without_the_rejected,
+    draft_and_go_on,
+    mask=causal & (prefix(2) | document(BRANCHES)),
+)
+
+
+def rows_with_their_past(q, k, v, cache, rows):
+    keys, values = (
+        np.concatenate([old[rows], new], axis=1)
+        for old, new in zip(cache, (k, v), strict=True)
+    )
+    return attention(q, keys, values, causal)
+
+
+def beams_change_rows(f, x, values):
+    """Row 0 held another text; both rows go on with the text of row 1, and x is what stands in row 0."""
+    other = np.random.default_rng(6).normal(size=x.shape)
+    q, k, v = projected(x, values)
+    _, other_k, other_v = projected(other, values)
+    past = tuple(
+        np.stack([one[:PROMPT], own[:PROMPT]])
+        for one, own in ((other_k, k), (other_v, v))
+    )
+    new = (np.stack([part[PROMPT:]] * 2) for part in (q, k, v))
+    begun = causal_attention(q[:PROMPT], k[:PROMPT], v[:PROMPT])
+    return np.concatenate([begun, f(*new, past, np.array([1, 1]))[0]])
+
+
+BEAMS = Setting(
+    "two beams that go on from the text of the second",
+    "f(q, k, v, cache, rows)",
+    rows_with_their_past,
+    beams_change_rows,
 )
 
 
