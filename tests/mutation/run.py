@@ -42,6 +42,10 @@ if FORKS:
             "torch.nn.attention.flex_attention",
             "IPython",
             "matplotlib.pyplot",
+            "sphinx.builders.html",
+            "myst_nb.sphinx_",
+            "sphinx_book_theme",
+            "jupyter_book.cli.main",
         ]
     )
 
@@ -153,24 +157,24 @@ def _run_tests(tests: str, root: Path, answers) -> None:
 def run_tests(tests: str, root: Path) -> Outcome:
     """The outcome of pytest, with `tests` as its arguments, on the copy of the course in `root`."""
     try:
-        return answer_of(_run_tests, tests, root)
+        return answer_of(_run_tests, tests, root, seconds=SECONDS)
     except TimeoutError:
         return Outcome(problem=f"tests run for more than {SECONDS} s")
     except EOFError:
         return Outcome(problem="the tests end without an answer")
 
 
-def answer_of(task: Callable, *arguments) -> object:
+def answer_of(task: Callable, *arguments, seconds: float | None = None) -> object:
     """What `task(*arguments, answers)` sends through `answers`, in a process of its own that starts afresh.
 
-    Raises EOFError where it ends without an answer, TimeoutError where that takes more than `SECONDS`.
+    Raises EOFError where it ends without an answer, TimeoutError where it takes more than `seconds`.
     """
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=task, args=(*arguments, sender))
     process.start()
     sender.close()
     try:
-        if not receiver.poll(SECONDS):
+        if not receiver.poll(seconds):
             raise TimeoutError
         return receiver.recv()
     finally:
