@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Written last, so an interrupted installation starts again; older than its two sources, it is out of date.
 INSTALLED := $(VENV)/.installed
-EXERCISES := exercises solutions
+NOTEBOOKS := notebooks exercises solutions
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve check test test-all lab colab bench clean
@@ -55,7 +55,7 @@ check: $(INSTALLED)
 test: $(INSTALLED)
 	$(STATIC)
 	@echo "== 3/3 The tests, and every notebook run and compared with what it stores"
-	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto --max-worker-restart=0 tests $(EXERCISES)
+	@$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto --max-worker-restart=0 tests $(NOTEBOOKS)
 	@echo "== make test: all passed"
 
 test-all: export HYPOTHESIS_PROFILE := thorough

@@ -1,6 +1,6 @@
 """One run of a notebook in a real kernel that answers for several tests, since a chapter may train a model.
 
-What it stores is compared with what this run gives, as nbval does for the exercises.
+What it stores is compared with what this run gives.
 
 A *probe* is one more cell of code, before a cell of the notebook or at its end, that prints its answer as JSON.
 `live_run` asks two kinds: `slider_probe.py` moves every slider, and `claim_probe.py` tries each claim that a cell of

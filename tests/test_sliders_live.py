@@ -2,8 +2,8 @@
 
 nbval compares text; it sees neither pictures nor widgets. So a notebook that has some is run with one more cell (see
 `live_run.py`), which moves every control to both ends and a middle value (`slider_probe.py`), and its outputs are
-compared with those that are stored, pictures by their pixels. Chapters may train models: this is their only run
-besides the book's, so nbval leaves them alone.
+compared with those that are stored, pictures by their pixels. Chapters may train models, so after a change of one
+`make check` is content with this run; `make test` has nbval run them too.
 """
 
 import base64

@@ -102,7 +102,7 @@ def test_nbval_runs_an_exercise(course):
 
 def test_what_nobody_is_known_to_watch_runs_everything(course, capsys):
     found = touched.runs(["README.md", "lib/new.py", "pyproject.toml"], course)
-    assert found == [["tests", "exercises", "solutions"]]
+    assert found == [["tests", "notebooks", "exercises", "solutions"]]
     assert "watch lib/new.py, pyproject.toml: all" in capsys.readouterr().out
 
 

@@ -20,9 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTEST = [
     "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "-n", "auto", "--max-worker-restart=0",
 ]  # fmt: skip
-CHAPTERS, *EXERCISES = NOTEBOOK_FOLDERS
-EVERYTHING = ["tests", *EXERCISES]
-# Where a chapter runs once for what it stores, its sliders and its claims; nbval runs the other notebooks.
+EVERYTHING = ["tests", *NOTEBOOK_FOLDERS]
+# Where a chapter runs once for what it stores, its sliders and its claims: here that run is enough.
 LIVE = ["tests/test_claims.py", "tests/test_sliders_live.py"]
 # The first pattern that fits a file names the tests that watch it; {file} is the file itself.
 WATCHED = {
@@ -100,7 +99,7 @@ def runs(files: list[str], root: Path = ROOT) -> list[list[str]]:
     notebooks = sorted(path for path in tests if path.endswith(".ipynb"))
     others = sorted(tests.difference(notebooks))
     names = " or ".join(sorted({Path(path).stem for path in notebooks}))
-    exercises = [path for path in notebooks if not path.startswith(f"{CHAPTERS}/")]
+    exercises = [path for path in notebooks if not path.startswith("notebooks/")]
     live = [[*exercises, *LIVE, "-k", names]] if notebooks else []
     return live + ([others] if others else [])
 
