@@ -29,8 +29,10 @@ def objection(cells: list[tuple[str, str]], names: dict[str, object]) -> str | N
         os.close(answer)
         random.setstate(state)
         signal.alarm(SECONDS)
+        # The fork is no kernel: what it shows must not reach the notebook.
+        type(get_ipython()).clear_instance()
         try:
-            os.write(reply, _failing_cell(cells, names).encode())
+            os.write(reply, (failing_cell(cells, names) or "none").encode())
         finally:
             os._exit(0)
     os.close(reply)
@@ -40,9 +42,8 @@ def objection(cells: list[tuple[str, str]], names: dict[str, object]) -> str | N
     return {"": "ends without an answer", "none": None}.get(told, told)
 
 
-def _failing_cell(cells: list[tuple[str, str]], names: dict[str, object]) -> str:
-    # The fork is no kernel: what it shows must not reach the notebook.
-    type(get_ipython()).clear_instance()
+def failing_cell(cells: list[tuple[str, str]], names: dict[str, object]) -> str | None:
+    """The first of `cells` whose assertion fails, as `objection` tells it, in this process and without a word."""
     nowhere = io.StringIO()
     with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         for id, source in cells:
@@ -52,4 +53,4 @@ def _failing_cell(cells: list[tuple[str, str]], names: dict[str, object]) -> str
                 return id
             except Exception as error:  # no objection, and told apart from one
                 return f"{id} raises {type(error).__name__}: {error}"
-    return "none"
+    return None

@@ -1,6 +1,7 @@
 """What all tests share: how many examples Hypothesis tries, how tests are dealt out to processes, the built book."""
 
 import os
+import re
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -23,14 +24,14 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# Files whose tests share something that takes long: the book that is built once; a chapter that is run once.
-TOGETHER = {
-    "tests/browser/test_book_pages.py": "the book",
-    "tests/browser/test_book_sliders.py": "the book",
-    "tests/test_book.py": "the book",
-    "tests/test_claims.py": "the chapters",
-    "tests/test_sliders_live.py": "the chapters",
+# Tests that share something that takes long: the book that is built once; a chapter that is run once.
+OF_THE_BOOK = {
+    "tests/browser/test_book_pages.py",
+    "tests/browser/test_book_sliders.py",
+    "tests/test_book.py",
 }
+OF_CHAPTERS = {"tests/test_claims.py", "tests/test_sliders_live.py"}
+CHAPTER = re.compile(r"\bnotebooks/\w+")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,16 +42,27 @@ def pytest_xdist_auto_num_workers():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Files are dealt out whole, in order, so that a kernel, or a fixture of a module, is made once."""
+    """Files are dealt out whole, in order, so that a kernel, or a fixture of a module, is made once.
+
+    But those of the book go together, and of two files the tests of one chapter.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return TOGETHER.get(file, file)
+            return together(nodeid) or super()._split_scope(nodeid)
 
     config.option.loadscopereorder = False
     return Files(config, log)
+
+
+def together(nodeid: str) -> str | None:
+    """What the test shares with those of other files; None where it shares nothing."""
+    file, _, name = nodeid.partition("::")
+    if file in OF_THE_BOOK:
+        return "the book"
+    chapter = CHAPTER.search(name) if file in OF_CHAPTERS else None
+    return chapter and chapter[0]
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -1,5 +1,7 @@
 """One run of a notebook in a real kernel that answers for several tests, since a chapter may train a model.
 
+What it stores is compared with what this run gives.
+
 A *probe* is one more cell of code, before a cell of the notebook or at its end, that prints its answer as JSON.
 `live_run` asks two kinds: `slider_probe.py` moves every slider, and `claim_probe.py` tries each claim that a cell of
 code could make.
@@ -74,15 +76,21 @@ def _run_or_error(path: Path) -> LiveRun | CellControlSignal:
 
 
 def claims_in_code(chapter: str, notebook: NotebookNode) -> list[Claim]:
-    """The claims that cells of code of the chapter could make, and one that changes nothing."""
-    code = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+    """The claims that cells of code of the chapter could make, and one that changes nothing.
+
+    That one comes last of all, and so do the cells that it runs again: a fork must not train once more what the
+    kernel itself trains.
+    """
+    code = dict(code_cells(notebook))
+    places = [*code]
     found = [
         claim
         for claim in read_claims()
         if claim.chapter == chapter
         and code.get(claim.place, "").count(claim.truth) == 1
     ]
-    return found + [unchanged(claim) for claim in found[:1]]
+    last = sorted(found, key=lambda claim: places.index(claim.place))[-1:]
+    return found + [unchanged(claim) for claim in last]
 
 
 def unchanged(claim: Claim) -> Claim:
@@ -93,13 +101,16 @@ def unchanged(claim: Claim) -> Claim:
 def objection_probe(claim: Claim, notebook: NotebookNode) -> str:
     """The code that asks, before the claim's cell, which cell objects to it."""
     changed = copy.deepcopy(notebook)
-    first = changed.cells.index(claim.put_into(changed))
-    rest = [
-        (cell.id, cell.source)
-        for cell in changed.cells[first:]
-        if cell.cell_type == "code"
+    first = claim.put_into(changed).id
+    cells = code_cells(changed)
+    return OBJECTION.format(cells=cells[[id for id, _ in cells].index(first) :])
+
+
+def code_cells(notebook: NotebookNode) -> list[tuple[str, str]]:
+    """Ids and sources of the cells of code, in order."""
+    return [
+        (cell.id, cell.source) for cell in notebook.cells if cell.cell_type == "code"
     ]
-    return OBJECTION.format(cells=rest)
 
 
 def run_with(

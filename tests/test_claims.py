@@ -6,12 +6,8 @@ A claim in a cell is tried in a fork of the chapter's kernel (see `live_run.py`)
 other systems than Linux, the chapter runs from its first cell on. A claim in the prose must break a rule of the prose.
 """
 
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -19,8 +15,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from chapter_on_copy import objecting_cell_on
 from claims import ROOT, Claim, read_claims
-from live_run import FORKS, live_run, objection_probe, run_with, unchanged
+from live_run import (
+    FORKS,
+    code_cells,
+    live_run,
+    objection_probe,
+    run_with,
+    unchanged,
+)
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -41,18 +45,6 @@ CLAIMS = read_claims()
 CHAPTERS = sorted({claim.chapter for claim in CLAIMS})
 
 
-# Runs cells, given as JSON, in a Python of its own, whose package is the one in its folder.
-RUN = """\
-import json, sys
-names = {"__name__": "__main__"}
-for id, source in json.load(sys.stdin):
-    try:
-        exec(compile(source, id, "exec"), names)
-    except AssertionError:
-        sys.exit("objection: " + id)
-"""
-
-
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """The folder of a copy of the package."""
@@ -66,32 +58,13 @@ def objecting_cell(claim: Claim, package: Path) -> str | None:
     if claim.in_package:
         file = package / claim.place
         file.write_text(claim.replace_in(file.read_text("utf-8")), "utf-8")
-        return failing_cell(notebook, package)
+        return objecting_cell_on(package, code_cells(notebook))
     if claim.put_into(notebook).cell_type == "code":
         if FORKS:
             return live_run(ROOT / claim.chapter).objections[claim]
-        return failing_cell(notebook, package)
+        return objecting_cell_on(package, code_cells(notebook))
     faults = [*prose_faults(claim.chapter, notebook)]
     return claim.place if any(f"{claim.place!r}" in fault for fault in faults) else None
-
-
-def failing_cell(notebook: NotebookNode, package: Path) -> str | None:
-    """Run the cells in order; the id of the first whose assertion fails, or None where all hold.
-
-    In a process of its own: operations of PyTorch that the copy defines would take the place of the package's.
-    """
-    cells = [(c.id, c.source) for c in notebook.cells if c.cell_type == "code"]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN],
-        input=json.dumps(cells),
-        capture_output=True,
-        text=True,
-        cwd=package,
-        env=os.environ | {"PYTHONPATH": str(package)},
-    )
-    found = re.fullmatch(r"objection: (.+)", (done.stderr.splitlines() or [""])[-1])
-    assert found or done.returncode == 0, done.stderr
-    return found and found[1]
 
 
 def prose_faults(chapter: str, notebook: NotebookNode) -> Iterator[str]:

@@ -86,6 +86,25 @@ def test_the_text_shown_there_is_the_text_stored_here(tmp_path, stored, status):
     assert ("cell 'the-cell' shows" in done.stderr) == bool(status)
 
 
+def test_what_a_notebook_installs_is_for_itself_alone(tmp_path):
+    own, other = (
+        run.python_beside(Path(sys.executable), tmp_path / name) for name in "ab"
+    )
+    here = run.installed(own)
+    assert here == run.installed(other)
+    assert any(line.startswith("numpy==") for line in here)
+    subprocess.run([own, "-c", "import numpy"], check=True)
+    packages = next((tmp_path / "a").glob("lib/python*/site-packages"))
+    for name, version in (("masking_the_future", "9.9"), ("numpy", "0.1")):
+        info = packages / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    added = {"masking-the-future==9.9", "numpy==0.1"}
+    assert {line.replace("_", "-") for line in run.installed(own) - here} == added
+    assert "numpy==" in "".join(here - run.installed(own))
+    assert run.installed(other) == here
+
+
 @pytest.mark.parametrize(
     ("line", "course"),
     [

@@ -91,8 +91,13 @@ def test_who_watches_a_file(course, file, tests):
 
 def test_a_notebook_is_run_with_its_sliders_and_claims(course):
     [one, two] = touched.runs(["lib/two.py", "notebooks/02_two.ipynb"], course)
-    assert one == ["notebooks/02_two.ipynb", *touched.LIVE, "-k", "02_two"]
+    assert one == [*touched.LIVE, "-k", "02_two"]
     assert two == ["tests/test_four.py", "tests/test_three.py", "tests/test_two.py"]
+
+
+def test_nbval_runs_an_exercise(course):
+    [one, _] = touched.runs(["exercises/01_one.ipynb"], course)
+    assert one == ["exercises/01_one.ipynb", *touched.LIVE, "-k", "01_one"]
 
 
 def test_what_nobody_is_known_to_watch_runs_everything(course, capsys):

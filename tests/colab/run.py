@@ -2,7 +2,8 @@
 
 ``make colab`` calls this. The course is not installed; each notebook's bootstrap cell installs it from the
 repository's address, which git's own configuration redirects to a clone of the last commit. Before and after, the
-installed packages must differ by the course alone. A CPU build of torch stands in for Colab's.
+installed packages must differ by the course alone. A CPU build of torch stands in for Colab's. As many notebooks as
+there are cores run at once, each in an environment of its own that sees Colab's packages.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lib.authoring.repository import NOTEBOOK_FOLDERS, Address, read_address
@@ -22,6 +24,8 @@ PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = HERE / "constraints.txt"
 TORCH = "torch==2.13.0"
 COURSE = "masking-the-future"
+# At once; each may take a gigabyte.
+JOBS = min(os.cpu_count() or 1, 4)
 COLAB_PYTHONS = (
     "python3.12",
     "python3.11",
@@ -43,18 +47,26 @@ def main() -> int:
         print(
             f"WARNING: these changes are not committed, so the notebooks do not see them in lib:\n{changed}"
         )
+    before = installed(PYTHON)
+    if any(is_course(line) for line in before):
+        print(f"{COURSE} is installed in {VENV.name}; remove {VENV.name} and try again")
+        return 1
     failures = 0
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(JOBS) as workers:
         environment = colab_environment(Path(scratch), read_address(ROOT))
-        for number, path in enumerate(paths, start=1):
+        folders = [Path(scratch, str(number)) for number, _ in enumerate(paths, 1)]
+        faults = workers.map(
+            lambda path, folder: run_alone(path, folder, environment, before),
+            paths,
+            folders,
+        )
+        for number, (path, fault) in enumerate(zip(paths, faults, strict=True), 1):
+            failures += bool(fault)
             print(
-                f"[{number}/{len(paths)}] {path.relative_to(ROOT)}",
-                end=" … ",
+                f"[{number}/{len(paths)}] {path.relative_to(ROOT)} … "
+                + (f"FAILED\n{fault}" if fault else "ok"),
                 flush=True,
             )
-            fault = run_alone(path, Path(scratch) / str(number), environment)
-            failures += bool(fault)
-            print(f"FAILED\n{fault}" if fault else "ok", flush=True)
     print(
         f"make colab: {len(paths) - failures} of {len(paths)} notebooks run with the versions that Colab has."
     )
@@ -130,46 +142,57 @@ def colab_environment(scratch: Path, address: Address) -> dict[str, str]:
     return inherited | {
         "GIT_CONFIG_GLOBAL": str(config),
         "GIT_TERMINAL_PROMPT": "0",
+        "OMP_NUM_THREADS": str((os.cpu_count() or 1) // JOBS),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONPATH": str(HERE / "stand_in"),
     }
 
 
-def run_alone(path: Path, folder: Path, environment: dict[str, str]) -> str:
-    """Copy the notebook into an empty `folder` and run it there; what went wrong, or an empty text."""
+def run_alone(
+    path: Path, folder: Path, environment: dict[str, str], before: set[str]
+) -> str:
+    """Copy the notebook into an empty `folder` and run it there; what went wrong, or an empty text.
+
+    `before`: the packages that are installed when it starts.
+    """
+    own = folder.with_suffix(".venv")
+    python = python_beside(PYTHON, own)
     folder.mkdir()
     notebook = shutil.copy(path, folder)
-    before = installed()
-    if any(is_course(line) for line in before):
-        return f"{COURSE} was installed before the notebook ran; remove {VENV.name} and try again"
     done = subprocess.run(
-        [PYTHON, HERE / "execute.py", notebook],
+        [python, HERE / "execute.py", notebook],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
     )
-    after = installed()
-    subprocess.run(
-        [PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", COURSE],
-        check=True,
-        capture_output=True,
-    )
+    after = installed(python)
+    shutil.rmtree(own)
     if done.returncode:
         return done.stderr
     added, removed = after - before, before - after
     if removed or len(added) != 1 or not is_course(*added):
-        (VENV / ".installed").unlink(missing_ok=True)  # it is made anew next time
         return f"the bootstrap cell changed more than the course: added {sorted(added)}, removed {sorted(removed)}"
     return ""
 
 
-def installed() -> set[str]:
-    return set(
+def python_beside(python: Path, folder: Path) -> Path:
+    """The Python of a new environment in `folder` that sees what is installed for `python` and leaves it alone."""
+    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
+    new = folder / "bin" / "python"
+    packages, own = (
         output_of(
-            str(PYTHON), "-m", "pip", "freeze", "--all", "--disable-pip-version-check"
-        ).splitlines()
+            str(p), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
+        )
+        for p in (python, new)
     )
+    Path(own, "colab.pth").write_text(f"{packages}\n")
+    return new
+
+
+def installed(python: Path) -> set[str]:
+    """What pip lists for `python`, by name and version."""
+    return set(output_of(str(python), "-m", "pip", "freeze", "--all").splitlines())
 
 
 def is_course(line: str) -> bool:

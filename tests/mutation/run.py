@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,16 +29,25 @@ COPIED = ("lib", "tests", "pyproject.toml", "_config.yml")
 SECONDS = 300
 # Plugins, and pretty messages that nobody reads, would take longer than the tests.
 OPTIONS = "-qx --tb=no --assert=plain -p no:cacheprovider -p no:unraisableexception"
-# Each run of pytest starts as a fork of a process that has imported these already, but nothing of the course.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    [
-        "pytest",
-        "hypothesis.extra.numpy",
-        "torch.nn.attention.bias",
-        "torch.nn.attention.flex_attention",
-    ]
-)
+# What starts afresh is a fork of a process that has imported these already, but nothing of the course.
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
+PROCESSES = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+if FORKS:
+    PROCESSES.set_forkserver_preload(
+        [
+            "pytest",
+            "yaml",
+            "hypothesis.extra.numpy",
+            "torch.nn.attention.bias",
+            "torch.nn.attention.flex_attention",
+            "IPython",
+            "matplotlib.pyplot",
+            "sphinx.builders.html",
+            "myst_nb.sphinx_",
+            "sphinx_book_theme",
+            "jupyter_book.cli.main",
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -147,16 +156,27 @@ def _run_tests(tests: str, root: Path, answers) -> None:
 
 def run_tests(tests: str, root: Path) -> Outcome:
     """The outcome of pytest, with `tests` as its arguments, on the copy of the course in `root`."""
+    try:
+        return answer_of(_run_tests, tests, root, seconds=SECONDS)
+    except TimeoutError:
+        return Outcome(problem=f"tests run for more than {SECONDS} s")
+    except EOFError:
+        return Outcome(problem="the tests end without an answer")
+
+
+def answer_of(task: Callable, *arguments, seconds: float | None = None) -> object:
+    """What `task(*arguments, answers)` sends through `answers`, in a process of its own that starts afresh.
+
+    Raises EOFError where it ends without an answer, TimeoutError where it takes more than `seconds`.
+    """
     receiver, sender = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=_run_tests, args=(tests, root, sender))
+    process = PROCESSES.Process(target=task, args=(*arguments, sender))
     process.start()
     sender.close()
     try:
-        if not receiver.poll(SECONDS):
-            return Outcome(problem=f"tests run for more than {SECONDS} s")
+        if not receiver.poll(seconds):
+            raise TimeoutError
         return receiver.recv()
-    except EOFError:
-        return Outcome(problem="the tests end without an answer")
     finally:
         process.kill()
         process.join()
