@@ -54,10 +54,14 @@ def surprise(logits, wanted):
     ]
 
 
-def naive(logits):
-    """A softmax that subtracts nothing."""
-    exponentials = np.exp(logits)
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+def shares(logits, axis=1, less=0.0):
+    """The softmax, with `less` subtracted first."""
+    exponentials = np.exp(logits - less)
+    return exponentials / exponentials.sum(axis=axis, keepdims=True)
+
+
+def stable(logits):
+    return shares(logits, less=logits.max(axis=1, keepdims=True))
 
 
 def picked(table, tokens):
@@ -73,12 +77,12 @@ mistakes_5_1 = [
     mistake("next_token_loss", "in bits", "This is in bits, with the logarithm to base 2. Asked is the natural one.")(lambda logits, tokens: np.mean(surprise(logits, tokens[1:])) / np.log(2)),
     mistake("next_token_loss", "perplexity", "This is the perplexity, e to the power of the loss.")(lambda logits, tokens: np.exp(np.mean(surprise(logits, tokens[1:])))),
     mistake("next_token_loss", "softmax forgotten", "You averaged the logits. −log p needs a p: the softmax of the row first.")(lambda logits, tokens: -picked(logits, tokens).mean()),
-    mistake("next_token_loss", "probability for its logarithm", "You averaged 1 − p. The loss takes the logarithm of each p, and then the mean.")(lambda logits, tokens: 1 - picked(softmax(logits), tokens).mean()),
-    mistake("next_token_loss", "softmax taken twice", "The softmax was taken twice: its result went into a loss that takes it again.")(lambda logits, tokens: np.mean(surprise(softmax(logits), tokens[1:]))),
-    mistake("next_token_loss", "softmax along the text", "The softmax runs along the text. It must share out 1 among the V tokens that one row may name: along the last axis.")(lambda logits, tokens: -np.log(picked(softmax(logits, axis=0), tokens)).mean()),
-    mistake("next_token_loss", "logarithm of the mean", "You took the mean of the p and then its logarithm. It is the logarithms that are averaged.")(lambda logits, tokens: -np.log(picked(softmax(logits), tokens).mean())),
-    mistake("next_token_loss", "overflow", "exp of a large logit overflows to inf, and inf/inf is NaN. Subtract the largest logit of the row first: the softmax does not notice.")(lambda logits, tokens: -np.log(picked(naive(logits), tokens)).mean()),
-    mistake("next_token_loss", "logarithm of 0", "The softmax has rounded a small p to 0, and log 0 is −∞. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(picked(softmax(logits), tokens)).mean()),
+    mistake("next_token_loss", "probability for its logarithm", "You averaged 1 − p. The loss takes the logarithm of each p, and then the mean.")(lambda logits, tokens: 1 - picked(stable(logits), tokens).mean()),
+    mistake("next_token_loss", "softmax taken twice", "The softmax was taken twice: its result went into a loss that takes it again.")(lambda logits, tokens: np.mean(surprise(stable(logits), tokens[1:]))),
+    mistake("next_token_loss", "softmax along the text", "The softmax runs along the text. It must share out 1 among the V tokens that one row may name: along the last axis.")(lambda logits, tokens: -np.log(picked(shares(logits, axis=0), tokens)).mean()),
+    mistake("next_token_loss", "logarithm of the mean", "You took the mean of the p and then its logarithm. It is the logarithms that are averaged.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens).mean())),
+    mistake("next_token_loss", "overflow", "exp of a large logit overflows to inf, and inf/inf is NaN. Subtract the largest logit of the row first: the softmax does not notice.")(lambda logits, tokens: -np.log(picked(shares(logits), tokens)).mean()),
+    mistake("next_token_loss", "logarithm of 0", "The softmax has rounded a small p to 0, and log 0 is −∞. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens)).mean()),
 ]
 
 
