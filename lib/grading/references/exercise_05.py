@@ -6,7 +6,6 @@ Generated from solutions/05_autoregressive_models.ipynb by `python -m lib exerci
 # fmt: off
 # ruff: noqa: E501, F401 (rows of tables are lines; some names serve the checks)
 
-from itertools import product
 import numpy as np
 
 from lib.grading.known import mistake
@@ -69,7 +68,7 @@ def picked(table, tokens):
 
 
 mistakes_5_1 = [
-    mistake("next_token_loss", "not shifted", "Row t is compared with token t, which it has read. A model that only copies would get the loss 0. Which token does row t guess?", bug="targets_not_shifted")(lambda logits, tokens: np.mean(surprise(logits, tokens))),
+    mistake("next_token_loss", "not shifted", "Row t is compared with token t, which it has read. A model that only copies would get the loss 0. Which token does row t guess?", bug="unshifted_targets")(lambda logits, tokens: np.mean(surprise(logits, tokens))),
     mistake("next_token_loss", "shifted the wrong way", "Row t is compared with the token before it. It guesses the one after it.")(lambda logits, tokens: np.mean(surprise(logits[1:], tokens[:-1]))),
     mistake("next_token_loss", "around the end", "The last row is compared with token 0: `np.roll` goes around the end. What the last row guesses is not in the text, so it does not count.")(lambda logits, tokens: np.mean(surprise(logits, np.roll(tokens, -1)))),
     mistake("next_token_loss", "divided by all rows", "You divided by the number of tokens. How many guesses can be compared with the text?")(lambda logits, tokens: np.sum(surprise(logits, tokens[1:])) / len(tokens)),
@@ -271,7 +270,7 @@ mistakes_5_3 = [
 ]
 
 
-TEXTS = np.array(list(product(range(3), repeat=4)))
+TEXTS = np.indices((3, 3, 3, 3)).reshape(4, -1).T  # all 81, a row each
 
 
 def total(mask, weights=0):
@@ -383,7 +382,7 @@ def reported(reads, shift=1, step=1, fit=True):
 
     whole = sum(
         0.25 * np.prod([in_one_pass(x, t) for t in range(3)])
-        for x in product(range(4), repeat=4)
+        for x in map(tuple, np.indices((4, 4, 4, 4)).reshape(4, -1).T)
     )
     return np.array(
         [loss(texts, in_one_pass), loss(new, in_one_pass), loss(new, cut), whole]

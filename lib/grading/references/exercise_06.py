@@ -6,8 +6,8 @@ Generated from solutions/06_between_the_two.ipynb by `python -m lib exercises`; 
 # fmt: off
 # ruff: noqa: E501, F401 (rows of tables are lines; some names serve the checks)
 
-from copy import copy
-from itertools import pairwise
+import copy
+
 import numpy as np
 
 from lib.grading.known import mistake
@@ -145,7 +145,7 @@ def suspect_beam(prompt, first, second):
     cache = Cache(prompt.shape[1])
     for token in prompt:
         cache.attend(token)
-    one, other = copy(cache), copy(cache)  # now each goes on by itself
+    one, other = copy.copy(cache), copy.copy(cache)  # now each goes on by itself
     pairs = zip(first, second, strict=True)
     outputs = [(one.attend(a), other.attend(b)) for a, b in pairs]
     return np.array(outputs).swapaxes(0, 1)
@@ -166,7 +166,7 @@ def fixed_beam(prompt, first, second):
     cache = Cache(prompt.shape[1])
     for token in prompt:
         cache.attend(token)
-    one, other = copy(cache), copy(cache)
+    one, other = copy.copy(cache), copy.copy(cache)
     other.held = cache.held.copy()  # a copy of the object shares its array
     pairs = zip(first, second, strict=True)
     outputs = [(one.attend(a), other.attend(b)) for a, b in pairs]
@@ -263,8 +263,8 @@ def original(arranged):
     >>> original(np.array([-1, 7, -2, 9, 4, -3, 1, 2, -4])).tolist()
     [7, 1, 2, 9, 4]
     """
-    marks = np.flatnonzero(arranged < 0)  # three that begin a part, and END
-    parts = {arranged[m]: arranged[m + 1 : n] for m, n in pairwise(marks)}
+    marks = np.flatnonzero(arranged < 0)
+    parts = {part[0]: part[1:] for part in np.split(arranged, marks[1:])}
     return np.concatenate([parts[PRE], parts[MID], parts[SUF]])
 
 
@@ -285,7 +285,7 @@ def without_empty(tokens, start, end, suffix_first):
 
 def parts_of(arranged):
     marks = np.flatnonzero(arranged < 0)
-    return [arranged[m + 1 : n] for m, n in pairwise(marks)]
+    return [part[1:] for part in np.split(arranged, marks[1:])][:3]
 
 
 mistakes_6_5 = [
