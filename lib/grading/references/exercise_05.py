@@ -69,6 +69,8 @@ def picked(table, tokens):
 
 mistakes_5_1 = [
     mistake("next_token_loss", "not shifted", "Row t is compared with token t, which it has read. A model that only copies would get the loss 0. Which token does row t guess?", bug="unshifted_targets")(lambda logits, tokens: np.mean(surprise(logits, tokens))),
+    mistake("next_token_loss", "not shifted", "Row t is compared with token t, which it has read. A model that only copies would get the loss 0. Which token does row t guess?", bug="unshifted_targets")(lambda logits, tokens: np.mean(surprise(logits[1:], tokens[1:]))),
+    mistake("next_token_loss", "not shifted", "Row t is compared with token t, which it has read. A model that only copies would get the loss 0. Which token does row t guess?", bug="unshifted_targets")(lambda logits, tokens: np.mean(surprise(logits[:-1], tokens[:-1]))),
     mistake("next_token_loss", "shifted the wrong way", "Row t is compared with the token before it. It guesses the one after it.")(lambda logits, tokens: np.mean(surprise(logits[1:], tokens[:-1]))),
     mistake("next_token_loss", "around the end", "The last row is compared with token 0: `np.roll` goes around the end. What the last row guesses is not in the text, so it does not count.")(lambda logits, tokens: np.mean(surprise(logits, np.roll(tokens, -1)))),
     mistake("next_token_loss", "divided by all rows", "You divided by the number of tokens. How many guesses can be compared with the text?")(lambda logits, tokens: np.sum(surprise(logits, tokens[1:])) / len(tokens)),
@@ -82,6 +84,10 @@ mistakes_5_1 = [
     mistake("next_token_loss", "logarithm of the mean", "You took the mean of the p and then its logarithm. It is the logarithms that are averaged.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens).mean())),
     mistake("next_token_loss", "overflow", "exp of a large logit overflows to inf, and inf/inf is NaN. Subtract the largest logit of the row first: the softmax does not notice.")(lambda logits, tokens: -np.log(picked(shares(logits), tokens)).mean()),
     mistake("next_token_loss", "logarithm of 0", "The softmax has rounded a small p to 0, and log 0 is −∞. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens)).mean()),
+    mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(np.maximum(picked(stable(logits), tokens), 1e-12)).mean()),
+    mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(np.maximum(picked(stable(logits), tokens), 1e-9)).mean()),
+    mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log((picked(stable(logits), tokens) + 1e-12)).mean()),
+    mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log((picked(stable(logits), tokens) + 1e-9)).mean()),
 ]
 
 
@@ -147,6 +153,7 @@ mistakes_5_2 = [
     mistake("fixed_loss", "lower right corner", "You cut the text at its end and the mask at its beginning. What is left of the mask are the pairs of the first tokens.")(lambda tokens, mask: loss_of_cut(tokens, mask, before, lambda mask, t: mask[-t:, -t:])),
     mistake("fixed_loss", "last rows and first columns", "These are the mask's last rows. The rows of the tokens that are left are its first ones.")(lambda tokens, mask: loss_of_cut(tokens, mask, before, lambda mask, t: mask[-t:, :t])),
     mistake("fixed_loss", "always causal", "You put a causal mask in place of the one that is given. Asked is the loss of this model, with its own mask, on a text that is cut.")(lambda tokens, mask: loss_of_cut(tokens, mask, before, lambda mask, t: np.tri(t, dtype=bool))),
+    mistake("fixed_loss", "never ahead", "You also forbid what looks ahead within the text that is left. Those tokens are there, and the given mask allows it.")(lambda tokens, mask: loss_of_cut(tokens, mask, before, lambda mask, t: mask[:t, :t] & np.tri(t, dtype=bool))),
     mistake("fixed_loss", "everything allowed", "You gave no mask, so every row reads all of the text that is left. Cut the mask that is given.")(lambda tokens, mask: loss_of_cut(tokens, mask, before, lambda mask, t: None)),
     mistake("fixed_loss", "answer in the text", "The text that you show ends with the token that is to be guessed. It must end before it.")(lambda tokens, mask: loss_of_cut(tokens, mask, lambda tokens, t: tokens[: t + 1], lambda mask, t: mask[: t + 1, : t + 1], row=-2)),
     mistake("fixed_loss", "token that is read", "You ask the row that has read the token. Ask the last row of the text that ends before it.")(lambda tokens, mask: loss_of_cut(tokens, mask, lambda tokens, t: tokens[: t + 1], lambda mask, t: mask[: t + 1, : t + 1])),

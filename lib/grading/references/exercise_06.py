@@ -53,6 +53,12 @@ def loss_rows(n, p):
     return (target >= p) & (target < n)
 
 
+def loss_by_slice(n, p):
+    rows = np.zeros(n, dtype=bool)
+    rows[p - 1 : n - 1] = True
+    return rows
+
+
 mistakes_6_1 = [
     mistake("prefix_mask", "causal", "This is the causal mask. Tokens of the prefix may read later ones, as far as the prefix goes.")(lambda n, p: np.tri(n, dtype=bool)),
     mistake("prefix_mask", "prefix alone", "The tokens after the prefix read the prefix and nothing else. They may read what stands before them, and themselves.")(lambda n, p: np.arange(n) < p + np.zeros((n, 1))),
@@ -63,6 +69,7 @@ mistakes_6_1 = [
     mistake("loss_rows", "every row", "The rows at the beginning of the prefix have read the token that they guess. What does their loss measure?")(lambda n, p: np.arange(n) < n - 1),
     mistake("loss_rows", "last row of the prefix left out", "One row is missing: whose guess is the first token after the prefix, and has it read that token?")(lambda n, p: (np.arange(n) >= p) & (np.arange(n) < n - 1)),
     mistake("loss_rows", "last row of the text", "The last row guesses a token that is not in the text.")(lambda n, p: np.arange(n) >= p - 1),
+    mistake("loss_rows", "slice from −1", "Without a prefix your slice begins at −1, which Python counts from the end, so it is empty. Then every row but the last counts.")(lambda n, p: loss_by_slice(n, p)),
     mistake("loss_rows", "rows of the prefix", "These are the rows of the prefix. Most of them have read what they guess.")(lambda n, p: np.arange(n) < p),
     mistake("loss_rows", "targets for rows", "These are the tokens that may be guessed. Asked are the rows that guess them, each one before its token.")(lambda n, p: np.arange(n) >= p),
 ]
@@ -109,6 +116,15 @@ def followed(mask, layers):
     return last
 
 
+def in_place(mask, layers, order):
+    """Each layer reads, in part, what it has just written."""
+    last = np.arange(len(mask))
+    for _ in range(layers):
+        for i in order:
+            last[i] = max(last[i], *last[mask[i]], 0)
+    return last
+
+
 mistakes_6_2 = [
     mistake("finished", "one layer alone", "That is the last token that each one reads. In the next layer it also waits for those whom its readings have read.")(lambda mask, layers: last_of(reach_of(mask, 1))),
     mistake("finished", "any depth", "You followed the readings to their end. There are only as many steps as layers.")(lambda mask, layers: last_of(reach_of(mask, len(mask)))),
@@ -116,11 +132,14 @@ mistakes_6_2 = [
     mistake("finished", "counted from 1", "You gave how many tokens must have arrived. Asked is the number of the last one, counted from 0.")(lambda mask, layers: last_of(reach_of(mask, layers)) + 1),
     mistake("finished", "readers for those read", "You looked for the last token that reads this one. Who waits is the reader: row i is what token i reads.")(lambda mask, layers: last_of(reach_of(mask, layers).T)),
     mistake("finished", "only the last one followed", "You asked, again and again, whom the *last* one that it reads waits for. Another one that it reads may wait longer.")(lambda mask, layers: followed(mask, layers)),
+    mistake("finished", "written while read", "You change the list while you read it. Then a row reads what others have in this layer, and not in the one before: write each layer into a list of its own.")(lambda mask, layers: in_place(mask, layers, range(len(mask)))),
+    mistake("finished", "written while read", "You change the list while you read it. Then a row reads what others have in this layer, and not in the one before: write each layer into a list of its own.")(lambda mask, layers: in_place(mask, layers, range(len(mask))[::-1])),
     mistake("finished", "number of those read", "You counted the tokens that it reads. Where it leaves some out, the last of them has a larger number.")(lambda mask, layers: reach_of(mask, layers).sum(axis=1) - 1),
     mistake("informed", "access for representation", "You looked at which tokens of the source the end of the text reads. That is the summary's access. Asked is what the tokens of the source have read themselves.")(lambda mask, layers, p: reach_of(mask, layers)[-1, :p]),
     mistake("informed", "one layer alone", "You looked at one layer. In the next, a token also has what those that it reads have read.")(lambda mask, layers, p: reach_of(mask, 1)[:p, :p].all(axis=1)),
     mistake("informed", "readers for those read", "You found the tokens that all of the source have read. Asked are those that have read all of it: rows.")(lambda mask, layers, p: reach_of(mask, layers)[:p, :p].all(axis=0)),
     mistake("informed", "whole text", "You asked for all of the text, what comes after the source too.")(lambda mask, layers, p: reach_of(mask, layers)[:p].all(axis=1)),
+    mistake("informed", "source cut out", "You cut the source out of the mask. Where tokens after it are read, they may carry something back: take the whole mask, and the source's part of the result.")(lambda mask, layers, p: reach_of(mask[:p, :p], layers).all(axis=1)),
     mistake("informed", "last token alone", "You looked whether it has read the last token of the source. It must have read all of them.")(lambda mask, layers, p: reach_of(mask, layers)[:p, p - 1]),
     mistake("informed", "own token forgotten", "A token keeps what it has, its own too, from layer to layer. So a way may be shorter than the number of layers.")(lambda mask, layers, p: (np.linalg.matrix_power(mask.astype(float), layers) > 0)[:p, :p].all(axis=1)),
 ]
@@ -215,6 +234,7 @@ mistakes_6_3 = [
     mistake("fixed_beam", "prompt forgotten", "Each branch begins with an empty cache. It must read the prompt too.")(lambda prompt, first, second: in_turn(Cache(prompt.shape[1]), Cache(prompt.shape[1]), first, second)),
     mistake("fixed_beam", "prompt for one branch alone", "The second branch begins with an empty cache. It must read the prompt too.")(lambda prompt, first, second: in_turn(after_prompt(prompt), Cache(prompt.shape[1]), first, second)),
     mistake("fixed_beam", "prompt read twice", "The prompt stands twice in the cache. Each branch needs it once.")(lambda prompt, first, second: in_turn(*(after_prompt(np.tile(prompt, (2, 1))) for _ in range(2)), first, second)),
+    mistake("fixed_beam", "tokens before branches", "Your first axis counts the tokens and your second the branches. Asked are two branches with m tokens each.")(lambda prompt, first, second: np.swapaxes(fixed_beam(prompt, first, second), 0, 1)),
     mistake("fixed_beam", "own token not read", "The newest token does not read itself. It enters the cache before it asks.", bug="own_position_left_out")(lambda prompt, first, second: unread(prompt, first, second)),
 ]
 
@@ -295,6 +315,7 @@ mistakes_6_5 = [
     mistake("fim", "orders exchanged", "The two orders are exchanged.")(lambda tokens, start, end, suffix_first: arranged_as(tokens[:start], tokens[end:], tokens[start:end], not suffix_first)),
     mistake("fim", "parts exchanged, marks not", "With `suffix_first` the parts are exchanged and their marks are not: each part keeps the mark in front of it.")(lambda tokens, start, end, suffix_first: np.array([PRE, *tokens[end:], SUF, *tokens[:start], MID, *tokens[start:end], END]) if suffix_first else arranged_as(tokens[:start], tokens[end:], tokens[start:end], False)),
     mistake("fim", "end included", "Your middle holds token `end` too. It goes up to that token and does not include it.")(lambda tokens, start, end, suffix_first: arranged_as(tokens[:start], tokens[end + 1 :], tokens[start : end + 1], suffix_first)),
+    mistake("fim", "added, not joined", "`+` joins lists. Where one side is an array, it adds numbers. Make lists of the parts, or use `np.concatenate`.")(lambda tokens, start, end, suffix_first: [PRE] + tokens[:start] + [SUF] + tokens[end:] + [MID] + tokens[start:end] + [END]),
     mistake("fim", "empty parts left out", "You left out the mark of an empty part. It stands all the same, or nobody could tell which part is missing.")(lambda tokens, start, end, suffix_first: without_empty(tokens, start, end, suffix_first)),
     mistake("fim", "end taken for a length", "You took `end` for the length of the middle. It is the position at which the suffix begins.")(lambda tokens, start, end, suffix_first: arranged_as(tokens[:start], tokens[start + end :], tokens[start : start + end], suffix_first)),
     mistake("original", "order as it stands", "You took the marks out and left the parts as they stand. The middle belongs between the prefix and the suffix.")(lambda arranged: np.concatenate(parts_of(arranged))),
