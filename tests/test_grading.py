@@ -306,6 +306,28 @@ def test_a_changed_argument_is_told_and_the_callers_array_stays(exercise):
     assert given.tolist() == [1, 2]
 
 
+def through_lib(x):
+    return softmax(x)
+
+
+def test_a_function_among_the_arguments_can_be_called_and_tells_nothing_else(exercise):
+    """What it calls is no call of the learner's; what the learner calls besides still is one."""
+    exercise.twice = lambda f, x: f(f(x))
+
+    def asked(answer):
+        names = Answers({"twice": answer})
+        student = Student(names, exercise, lib_counts=False)
+        return verdict(lambda s: s.same("twice", through_lib, X), student)
+
+    assert asked(lambda f, x: f(f(x))) == ("solved", None)
+    status, finding = asked(lambda f, x: softmax(f(x)))
+    assert status == "wrong"
+    assert "calls the course's package `lib`" in finding.why
+    _, finding = asked(lambda f, x: f(x) * hasattr(f, "__wrapped__"))
+    assert finding.found == "[0, 0]"
+    assert finding.asked == "twice(f=through_lib, x=[3, 4])"
+
+
 def test_a_call_of_lib_counts_only_where_it_may(exercise):
     def double(x):
         softmax(x)

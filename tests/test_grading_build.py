@@ -141,6 +141,12 @@ def test_the_module_has_points_answers_and_mistakes():
     assert module.np.sqrt, "a name that only a check uses"
 
 
+def test_the_imports_of_the_module_stand_in_three_groups():
+    helped = solution(helpers="def helper(x):\n    return math.floor(x)")
+    source = build.references_from(helped, "90_doubling")
+    assert "\n\nimport math\n\nimport numpy as np\n\nfrom lib.grading" in source
+
+
 @pytest.mark.parametrize(
     ("region", "expected"),
     [

@@ -1,5 +1,7 @@
 """What a learner's own inputs must be, what must move and what must stay: `lib.grading.inputs`."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,37 @@ def test_a_diagnosis_is_compared_with_what_each_bug_makes():
     for number in (0, 4, 1.5):
         assert f"no bug {number:g};" in refusal(lambda n=number: ask((2, n))).why
     assert "with n = 2" in refusal(lambda: ask((2, 1, 1))).why
+
+
+def test_a_part_of_a_diagnosis_may_be_enough():
+    suspects = {1: lambda x: x, 2: lambda x: 2 * x, 3: lambda x: 3 * x}
+    x = np.array([1.0, 3.0])
+    outputs = {name: number * x for name, number in zip("ABC", (3, 2, 1), strict=True)}
+
+    def ask(diagnosis, at_least):
+        asking = student(d=diagnosis)
+        asking.diagnoses("d", outputs, suspects, x, at_least=at_least)
+
+    ask((3, 2, 2), 2)
+    told = refusal(lambda: ask((3, 3, 3), 2))
+    assert told.why.startswith("1 of 3 is right.")
+    assert refusal(lambda: ask((3, 2, 2), None)).why.startswith("2 of 3 are right.")
+
+
+def test_recorded_runs_are_recognised_by_the_reference_answer():
+    exercise = SimpleNamespace(d=(3, 1, 2))
+
+    def ask(diagnosis, **more):
+        asking = Student(Answers({"d": diagnosis}), exercise)
+        asking.recognises("d", suspects=4, **more)
+
+    ask([3, 1, 2])
+    ask(np.array([3.0, 1.0, 4.0]), at_least=2)
+    told = refusal(lambda: ask((2, 1, 1)))
+    assert told.why.startswith("1 of 3 is right.")
+    assert (told.asked, told.wanted, told.found) == ("", "", "")
+    assert (
+        "no bug 0; they are numbered from 1 to 4" in refusal(lambda: ask((3, 1, 0))).why
+    )
+    assert "no bug 5;" in refusal(lambda: ask((3, 1, 5))).why
+    assert "with n = 3" in refusal(lambda: ask((3, 1))).why

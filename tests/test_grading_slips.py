@@ -87,6 +87,14 @@ def test_weights_may_lack_their_sum_or_their_scores():
     assert np.allclose(open_, [[1, 0], [1 / 3, 1]])
 
 
+def test_only_arguments_of_one_kind_are_exchanged():
+    def named(name, number):
+        return np.array(f"{name}{number}")
+
+    assert gives(lambda a, b: np.array(a - b), "arguments exchanged", 5, 2) == [-3]
+    assert gives(named, "arguments exchanged", "float16", 2.0) == []
+
+
 def test_slips_of_the_arguments():
     given = np.array([[1.0, 2.0], [3.0, 5.0]])
     sums = gives(lambda x: np.cumsum(x, axis=0), "other axis", given)

@@ -34,14 +34,13 @@ def asked_in(trial: Trial) -> set[tuple[str, bool]]:
 def test_an_answer_is_judged_rightly(row):
     """By the visible check, and by the hidden one where the question has one."""
     trial = trial_of(row["question"])
-    names = {"np": np, "attention": attention, "causal": causal}
-    given = dict(names)
+    given = {**trial.names, "np": np, "attention": attention, "causal": causal}
     with np.errstate(all="ignore"):
         exec(row["code"], given)
     answers = {
-        name: value
-        for name, value in given.items()
-        if name in trial.question_of and name not in names
+        name: given[name]
+        for name in trial.question_of
+        if given[name] is not trial.names[name]
     }
     assert answers
     visible = trial.judged(row["question"], **answers)

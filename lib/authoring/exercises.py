@@ -16,6 +16,7 @@ import ast
 import copy
 import json
 import re
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -146,7 +147,7 @@ def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
 
 
 def _imports_for(sources: list[str], solution: NotebookNode) -> str:
-    """The import lines that these sources need, other packages first: the notebook's, and the words for mistakes."""
+    """The import lines that these sources need, words for mistakes included; Python's first, the course's last."""
     used = {
         node.id
         for source in sources
@@ -168,9 +169,12 @@ def _imports_for(sources: list[str], solution: NotebookNode) -> str:
             line.names = [a for a in line.names if (a.asname or a.name) in used]
             if line.names:
                 lines.add(ast.unparse(line))
-    own = sorted(line for line in lines if line.split()[1].split(".")[0] == "lib")
-    others = sorted(lines - set(own))
-    return "\n\n".join("\n".join(group) for group in (others, own) if group)
+    groups: tuple[list[str], ...] = ([], [], [])
+    for line in sorted(lines):
+        package = line.split()[1].split(".")[0]
+        own = 2 if package == "lib" else 1
+        groups[0 if package in sys.stdlib_module_names else own].append(line)
+    return "\n\n".join("\n".join(group) for group in groups if group)
 
 
 def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:

@@ -4,7 +4,7 @@ import difflib
 import sys
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import numpy as np
 
@@ -71,14 +71,13 @@ class Answers:
     ) -> np.ndarray:
         """Result of the learner's function on copies of `arguments`: an array of numbers, of the type it came in.
 
-        What it prints, draws and asks for stays inside; `overheard` knows of it.
+        Of a function among the arguments it gets a handle, which can be called and tells nothing else. What it
+        prints, draws and asks for stays inside; `overheard` knows of it.
         """
         function = self.look_up(name)
         if not callable(function):
             raise Wrong(f"`{name}` should be a function, but it is {kind(function)}.")
-        copies = tuple(
-            np.array(a) if isinstance(a, np.ndarray) else a for a in arguments
-        )
+        copies = tuple(map(_handed_over, arguments))
         with (
             faults_in_words(name, function),
             with_settings(self._settings),
@@ -138,6 +137,27 @@ def _of_the_course(thing: object) -> bool:
     """Whether `lib` defines it, or it is a result that a check of `lib` has left."""
     home = getattr(thing, "__module__", None) or type(thing).__module__
     return str(home).split(".")[0] == "lib"
+
+
+def _handed_over(argument: object) -> object:
+    """What the learner's function gets: of an array a copy, of a function a handle.
+
+    What goes on behind the handle is the course's own affair: it may call `lib`.
+    """
+    if isinstance(argument, np.ndarray):
+        return np.array(argument)
+    if not isinstance(argument, FunctionType):
+        return argument
+
+    def handle(*given):
+        watching = sys.getprofile()
+        sys.setprofile(None)
+        try:
+            return argument(*given)
+        finally:
+            sys.setprofile(watching)
+
+    return handle
 
 
 @contextmanager

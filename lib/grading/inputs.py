@@ -18,6 +18,7 @@ class Inputs:
 
     values: Callable
     value: Callable
+    reference: Callable
 
     def arrays(
         self,
@@ -94,24 +95,50 @@ class Inputs:
         outputs: dict[str, np.ndarray],
         suspects: dict[int, Callable],
         *arguments,
+        at_least: int | None = None,
     ) -> None:
         """The learner's tuple `name` tells for each output, in order, which suspect made it from the arguments.
 
         `outputs` are rounded to three decimals, as they are shown. What a wrongly named suspect gives is not told, or
-        one could name the suspects one after another and read the answer off.
+        one could name the suspects one after another and read the answer off. All must be right, or `at_least` so
+        many.
         """
-        [told] = self.arrays(name, "n", n=len(outputs))
-        if unknown := [number for number in told if number not in suspects]:
-            raise Wrong(
-                f"There is no bug {unknown[0]:g}; they are numbered from 1 to {len(suspects)}."
-            )
+        told = self._numbered(name, len(outputs), len(suspects))
         made = [suspects[number](*arguments).round(3) for number in told]
         right = sum(map(np.array_equal, outputs.values(), made))
-        if right < len(outputs):
+        _enough(right, len(outputs), at_least)
+
+    def recognises(
+        self, name: str, *, suspects: int, at_least: int | None = None
+    ) -> None:
+        """The learner's tuple `name` tells for each recorded run, in order, the number of the suspect that made it.
+
+        As `diagnoses`, for outputs that cannot be made again in a moment, such as losses: the reference answer says
+        which number is right.
+        """
+        wanted = np.asarray(self.reference(name))
+        told = self._numbered(name, len(wanted), suspects)
+        _enough(int((wanted == told).sum()), len(wanted), at_least)
+
+    def _numbered(self, name: str, count: int, suspects: int) -> np.ndarray:
+        """The learner's tuple of `count` numbers of suspects, which are numbered from 1."""
+        [told] = self.arrays(name, "n", n=count)
+        if unknown := [
+            number for number in told if number not in range(1, suspects + 1)
+        ]:
             raise Wrong(
-                f"{right} of {len(outputs)} {'is' if right == 1 else 'are'} right. Which ones, a look at each output "
-                "tells: what should it be, and what is it?"
+                f"There is no bug {unknown[0]:g}; they are numbered from 1 to {suspects}."
             )
+        return told
+
+
+def _enough(right: int, count: int, at_least: int | None) -> None:
+    """All `count` answers are right, or `at_least` so many; otherwise it is told how many are, and not which."""
+    if right < (count if at_least is None else at_least):
+        raise Wrong(
+            f"{right} of {count} {'is' if right == 1 else 'are'} right. Which ones, a look at each output tells: what "
+            "should it be, and what is it?"
+        )
 
 
 def _fit(found: list[tuple], wanted: list[list[str]], sizes: dict) -> bool:

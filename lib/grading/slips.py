@@ -85,8 +85,10 @@ def _shifted(result, by, filled):
 
 
 def _exchanged(right, arguments):
-    _where(len(arguments) > 1 and np.shape(arguments[0]) == np.shape(arguments[1]))
-    return right(arguments[1], arguments[0], *arguments[2:])
+    _where(len(arguments) > 1)
+    one, other = arguments[:2]
+    _where(type(one) is type(other) and np.shape(one) == np.shape(other))
+    return right(other, one, *arguments[2:])
 
 
 def _other_way(right, arguments):

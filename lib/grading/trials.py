@@ -105,4 +105,4 @@ class Trial:
         """What somebody who makes this mistake has under the answer's name: a function, or a number of their own."""
         if callable(self.names[known.answer]):
             return known.function
-        return known.function(str(self.names["student_id"]))
+        return known.function(str(self.names.get("student_id", "")))
