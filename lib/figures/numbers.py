@@ -69,7 +69,7 @@ def cliffs(constants: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
 def score_panels(panels: dict[str, np.ndarray], allowed: np.ndarray) -> Figure:
     """Matrices of scores side by side under one mask; NaN is framed, and −∞ written out.
 
-    `panels`: title → scores (n, n); `allowed`: (n, n), whose False are hatched (Chapter 3).
+    `panels`: title → scores (n, n); `allowed`: (n, n), whose False are hatched (Chapter 3, "What a format can hold").
     """
     n = len(allowed)
     figure = blank(len(panels) * (0.9 + 0.62 * n), 1.2 + 0.5 * n)
@@ -94,6 +94,6 @@ def _short(number: float) -> str:
     if np.isinf(number):
         return "∞" if number > 0 else "−∞"
     if abs(number) >= LONG:
-        sign, power = "−" if number < 0 else "", f"{abs(number):.0e}".replace("e+", "e")
-        return sign + power
+        digits, power = f"{number:.0e}".replace("-", "−").split("e")
+        return f"{digits}e{int(power)}"
     return f"{number:.1f}"
