@@ -37,7 +37,7 @@ CALLS = {
         {"cut": np.array([1.0, 0.1, 0.0]), "whole": np.array([1.0, 0.1, 0.01])},
     ),
     "empty_rows": lambda: figures.empty_rows(
-        (causal & ~sink(2)).dense(4), "empty rows: 2 (1, 2)"
+        ["pad", "pad", "the", "bank"], (causal & ~sink(2)).dense(4), "empty rows: 2"
     ),
     "influence": lambda: figures.influence(
         [
@@ -558,10 +558,11 @@ def test_score_panels_write_what_is_no_number_and_frame_nan():
 
 def test_rows_without_a_key_are_framed():
     allowed = np.array([[False, False], [True, False]])
-    axes = figures.empty_rows(allowed, "empty rows: 1").axes[0]
+    axes = figures.empty_rows(["pad", "the"], allowed, "empty rows: 1").axes[0]
     (frame,) = axes.patches
     assert np.allclose(frame.get_center(), (0.5, 0), atol=0.1)
     assert frame.get_width() > 1.8  # the whole row
     assert hatched(axes) == places(~allowed)
     assert axes.get_title() == "empty rows: 1"
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["1", "2"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["pad  1", "the  2"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["pad", "the"]
