@@ -315,7 +315,12 @@ def test_numbers_become_shades_between_zero_or_the_least_and_the_largest():
     assert colours([[-1.0, 3.0]]) == [palest, darkest]
     assert colours([[1.0, 4.0]])[0] == figures.CELLS(0.25)  # it begins at 0, not at 1
     assert colours([[0.0, 0.0]]) == [palest, palest]
-    assert colours([[-np.inf, 1.0]]) == [(1, 1, 1, 1), darkest]
+    assert colours([[-np.inf, 4.0, 1.0]]) == [
+        (1, 1, 1, 1),
+        darkest,
+        figures.CELLS(0.25),
+    ]
+    assert colours([[-np.inf, np.nan]]) == [(1, 1, 1, 1)] * 2
 
 
 @pytest.mark.parametrize("shade", [0.0, 0.5, 0.6, 1.0])
