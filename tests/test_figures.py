@@ -532,16 +532,23 @@ def test_show_refuses_what_cannot_be_shown(figure, alt, error, words):
 
 def test_rulers_say_where_a_number_becomes_infinite_or_zero():
     axes = CALLS["rulers"]().axes[0]
-    said = {tuple(np.round(t.get_position(), 1)): t.get_text() for t in axes.texts}
-    assert said == {(-6, 0): "0", (6, 0): "∞"}  # the wide format holds both
-    assert sorted(line.get_xdata()[0] for line in axes.lines) == [-6, 2, 2, 6]
+    said = {
+        (round(x), y): t.get_text() for t in axes.texts for x, y in [t.get_position()]
+    }
+    # The wide format holds all three; their names stand above.
+    assert said == {
+        (-6, 0): "0", (6, 0): "∞", (-6, -0.4): "tiny", (2, -0.4): "some", (6, -0.4): "huge",
+    }  # fmt: skip
+    held = [line for line in axes.lines if line.get_marker() == "o"]
+    assert sorted(line.get_xdata()[0] for line in held) == [-6, 2, 2, 6]
     assert [bar.get_width() for bar in axes.patches] == [8, 20]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["narrow", "wide"]
 
 
 def test_a_cliff_stands_where_a_weight_becomes_zero():
     axes = CALLS["cliffs"]().axes[0]
-    assert [t.get_text().strip() for t in axes.texts] == ["cut"]  # "whole" has none
+    named = [(t.get_text().strip(), round(t.xy[0])) for t in axes.texts]
+    assert named == [("cut", 1), ("0", 1), ("whole", 2)]
     (edge,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert edge.get_xydata().tolist() == [[1, 0.1]]
     cut, whole = [line for line in axes.lines if line.get_marker() == "None"]

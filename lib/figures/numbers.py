@@ -29,14 +29,16 @@ def rulers(formats: dict[str, tuple[float, float]], marks: dict[str, float]) -> 
                 axes.text(place, row, becomes, va="center", **style)
             else:
                 axes.plot(place, row, "o", color="white", ms=5)
+    for name, number in marks.items():
+        style = {"fontsize": 11, "color": INK, "ha": "center", "va": "bottom"}
+        axes.axvline(np.log10(number), color=FAINT, lw=0.8, zorder=0)
+        axes.text(np.log10(number), -0.4, name, **style)
     axes.set_yticks(range(len(formats)), formats, fontsize=10)
-    axes.set_xticks(np.log10(list(marks.values())), marks, fontsize=10)
-    axes.grid(axis="x", color=FAINT, lw=0.6)
-    axes.set_axisbelow(True)
-    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter("$10^{{{x:.0f}}}$")
+    axes.set_ylim(len(formats) - 0.5, -0.7)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("size of the number, each step ten times the last", color=INK)
+    axes.set_xlabel("size of the number", color=INK)
     return figure
 
 
@@ -50,15 +52,16 @@ def cliffs(constants: np.ndarray, weights: dict[str, np.ndarray]) -> Figure:
     axes = figure.add_subplot()
     floor = min(weight[weight > 0].min() for weight in weights.values()) / 1e4
     for color, (name, weight) in zip(
-        (ACCENT, FAINT, INK, DEEP), weights.items(), strict=False
+        (ACCENT, INK, DEEP, FAINT), weights.items(), strict=False
     ):
         seen = weight > 0
+        edge, last = constants[seen][-1], weight[seen][-1]
         axes.semilogy(constants[seen], weight[seen], color=color, lw=2)
+        axes.annotate(f"  {name}", (edge, last), color=color, fontsize=11)
         if not seen.all():
-            edge, last = constants[seen][-1], weight[seen][-1]
             axes.vlines(edge, floor, last, color=color, lw=2, ls="--")
             axes.plot(edge, last, "o", color=color, ms=7)
-            axes.annotate(f"  {name}", (edge, last), color=color, fontsize=11)
+            axes.annotate(" 0", (edge, floor), color=color, fontsize=12, va="bottom")
     axes.set_ylim(floor, 10)
     axes.set_xlabel("constant C subtracted from the hidden score", color=INK)
     axes.set_ylabel("its weight", color=INK)
