@@ -472,7 +472,7 @@ def _check_documents(ids: np.ndarray) -> None:
 
 @_mask
 class padding(Mask):
-    """Keys that are no padding: j < length of the sequence (Chapter 3).
+    """Keys that are no padding: j < length of the sequence (Chapter 3, "Rows with nothing left to read").
 
     `lengths`: how many tokens are real, one integer, or shape (batch,).
     """

@@ -32,6 +32,13 @@ CALLS = {
     "attention_state": lambda: figures.attention_state(
         SENTENCE, V, *ROW, COORDINATES, "a title"
     ),
+    "cliffs": lambda: figures.cliffs(
+        np.array([0.0, 1.0, 2.0]),
+        {"cut": np.array([1.0, 0.1, 0.0]), "whole": np.array([1.0, 0.1, 0.01])},
+    ),
+    "empty_rows": lambda: figures.empty_rows(
+        ["pad", "pad", "the", "bank"], (causal & ~sink(2)).dense(4), "empty rows: 2"
+    ),
     "influence": lambda: figures.influence(
         [
             figures.Panel("as it should be", ALLOWED, ALLOWED, weights=WEIGHTS),
@@ -50,6 +57,17 @@ CALLS = {
         WEIGHTS, rows=SENTENCE, columns=SENTENCE, allowed=ALLOWED, title="a title"
     ),
     "plane": lambda: figures.plane(SENTENCE, V, *ROW, COORDINATES),
+    "rulers": lambda: figures.rulers(
+        {"narrow": (1e-4, 1e4), "wide": (1e-10, 1e10)},
+        {"tiny": 1e-6, "some": 1e2, "huge": 1e6},
+    ),
+    "score_panels": lambda: figures.score_panels(
+        {
+            "scores": np.array([[1.0, 0.5], [0.2, np.inf]]),
+            "masked": np.array([[np.nan, -np.inf], [-1e9, 0.0]]),
+        },
+        np.tri(2, dtype=bool),
+    ),
     "share_bars": lambda: figures.share_bars(
         np.array([0.25, 0.75]), np.array([[0.1, 0.6], [0.9, 0.4]]), ("one", "two")
     ),
@@ -297,7 +315,12 @@ def test_numbers_become_shades_between_zero_or_the_least_and_the_largest():
     assert colours([[-1.0, 3.0]]) == [palest, darkest]
     assert colours([[1.0, 4.0]])[0] == figures.CELLS(0.25)  # it begins at 0, not at 1
     assert colours([[0.0, 0.0]]) == [palest, palest]
-    assert colours([[-np.inf, 1.0]]) == [(1, 1, 1, 1), darkest]
+    assert colours([[-np.inf, 4.0, 1.0]]) == [
+        (1, 1, 1, 1),
+        darkest,
+        figures.CELLS(0.25),
+    ]
+    assert colours([[-np.inf, np.nan]]) == [(1, 1, 1, 1)] * 2
 
 
 @pytest.mark.parametrize("shade", [0.0, 0.5, 0.6, 1.0])
@@ -505,3 +528,53 @@ def test_sentences_for_other_cells_than_there_are_are_refused(figure, words):
 def test_show_refuses_what_cannot_be_shown(figure, alt, error, words):
     with pytest.raises(error, match=words):
         figures.show(figure, alt=alt)
+
+
+def test_rulers_say_where_a_number_becomes_infinite_or_zero():
+    axes = CALLS["rulers"]().axes[0]
+    said = {
+        (round(x), y): t.get_text() for t in axes.texts for x, y in [t.get_position()]
+    }
+    # The wide format holds all three; their names stand above.
+    assert said == {
+        (-6, 0): "0", (6, 0): "∞", (-6, -0.4): "tiny", (2, -0.4): "some", (6, -0.4): "huge",
+    }  # fmt: skip
+    held = [line for line in axes.lines if line.get_marker() == "o"]
+    assert sorted(line.get_xdata()[0] for line in held) == [-6, 2, 2, 6]
+    assert [bar.get_width() for bar in axes.patches] == [8, 20]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["narrow", "wide"]
+
+
+def test_a_cliff_stands_where_a_weight_becomes_zero():
+    axes = CALLS["cliffs"]().axes[0]
+    named = [(t.get_text().strip(), round(t.xy[0])) for t in axes.texts]
+    assert named == [("cut", 1), ("0", 1), ("whole", 2)]
+    (edge,) = [line for line in axes.lines if line.get_marker() == "o"]
+    assert edge.get_xydata().tolist() == [[1, 0.1]]
+    cut, whole = [line for line in axes.lines if line.get_marker() == "None"]
+    assert cut.get_xdata().tolist() == [0, 1]
+    assert whole.get_xdata().tolist() == [0, 1, 2]
+    assert axes.get_ylim()[0] < 0.01 / 1000
+
+
+def test_score_panels_write_what_is_no_number_and_frame_nan():
+    left, right = CALLS["score_panels"]().axes
+    assert [left.get_title(), right.get_title()] == ["scores", "masked"]
+    assert written(left) == ["1.0 0.5", "0.2 ∞"]
+    assert written(right) == ["NaN −∞", "−1e9 0.0"]
+    assert hatched(left) == hatched(right) == {(0, 1)}
+    assert not left.patches
+    (frame,) = right.patches
+    assert tuple(np.round(frame.get_center(), 1)) == (0, 0)
+
+
+def test_rows_without_a_key_are_framed():
+    allowed = np.array([[False, False], [True, False]])
+    axes = figures.empty_rows(["pad", "the"], allowed, "empty rows: 1").axes[0]
+    (frame,) = axes.patches
+    assert np.allclose(frame.get_center(), (0.5, 0), atol=0.1)
+    assert frame.get_width() > 1.8  # the whole row
+    assert hatched(axes) == places(~allowed)
+    assert axes.get_title() == "empty rows: 1"
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["pad  1", "the  2"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["pad", "the"]

@@ -113,7 +113,7 @@ def softmax_over_the_queries(q, k, v):
     CAUSAL,
     tell_tale="Compared with no mask at all, an allowed key only gains a factor e over a hidden one.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "6 Who means what by True"',
     thread="https://github.com/huggingface/transformers/pull/41443",
 )
 def boolean_mask_added(q, k, v):
@@ -127,7 +127,7 @@ def boolean_mask_added(q, k, v):
     CAUSAL,
     tell_tale="Exactly the inverted picture: the future is read, the past is not.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "6 Who means what by True"',
     thread="https://github.com/huggingface/transformers/pull/38094",
 )
 def additive_mask_made_boolean(q, k, v):

@@ -37,7 +37,7 @@ from lib.numpy_attention import attention, attention_weights
     TWO_LIBRARIES,
     tell_tale="Each layer passes its own test. Only the stack, probed as a whole, leaks.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "6 Who means what by True"',
     thread="https://github.com/tensorflow/text/pull/894",
 )
 def one_mask_for_two_libraries(x):

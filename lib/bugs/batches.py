@@ -32,7 +32,7 @@ from lib.numpy_attention import attention, softmax
     PADDED,
     tell_tale="Change the filler: the outputs of the text move. Change another token of the text: they do not.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "6 Who means what by True"',
     thread="https://github.com/pytorch/pytorch/pull/170415",
 )
 def padding_inverted(q, k, v, length):
@@ -48,7 +48,7 @@ def padding_inverted(q, k, v, length):
     PADDED,
     tell_tale="Rows of filler are empty, and rows of text still read the filler's columns.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "6 Who means what by True"',
     thread="https://github.com/hyunwoongko/transformer/pull/40",
 )
 def padding_on_the_query_side(q, k, v, length):
@@ -64,7 +64,7 @@ def padding_on_the_query_side(q, k, v, length):
     HEADS,
     tell_tale="A text's result depends on which texts stand beside it. With a batch of one, all is well.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "6 Who means what by True"',
     thread="https://github.com/ArrowLuo/CLIP4Clip/issues/22",
 )
 def heads_and_texts_mixed_up(q, k, v, lengths, heads):

@@ -17,7 +17,7 @@ from lib.numpy_attention import softmax
     EMPTY_ROWS,
     tell_tale="Rows that should be empty hold the mean of all values, future included.",
     passes=rows_without_keys_are_zero,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "4 Rows with nothing left to read"',
     thread="https://github.com/d2l-ai/d2l-en/pull/2423",
 )
 def uniform_empty_row(q, k, v):
@@ -33,7 +33,7 @@ def uniform_empty_row(q, k, v):
     EMPTY_ROWS,
     tell_tale="NaN in the outputs of padding and, after one step of training, in all outputs.",
     passes=outputs_are_finite,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "4 Rows with nothing left to read"',
     thread="https://github.com/pytorch/pytorch/issues/41508",
 )
 def nan_row(q, k, v):
@@ -50,7 +50,7 @@ def nan_row(q, k, v):
     EMPTY_ROWS,
     tell_tale="Rows that should be empty read the tokens that only one of the masks hides.",
     passes=rows_without_keys_are_zero,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "4 Rows with nothing left to read"',
     thread="https://github.com/NVIDIA-NeMo/Automodel/pull/2658",
 )
 def lowest_number_added_twice(q, k, v):

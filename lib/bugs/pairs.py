@@ -148,7 +148,7 @@ def two_sided_window(q, k, v):
     SLIDING,
     tell_tale="The band is gone: every output reads the whole past, and the near future on top.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 3",
+    chapter='Chapter 3, "6 Who means what by True"',
     thread="https://github.com/lucidrains/local-attention/issues/5",
 )
 def and_for_or(q, k, v):

@@ -9,11 +9,13 @@ from lib.figures.influence import HIDDEN, LEAK, LOST, READS, Panel, influence
 from lib.figures.masks import (
     LARGEST_TILE_MAP,
     TILE_STYLES,
+    empty_rows,
     leak_matrix,
     mask_grid,
     tile_map,
     tile_map_alt,
 )
+from lib.figures.numbers import cliffs, rulers, score_panels
 from lib.figures.picture import (
     ACCENT,
     CELLS,
@@ -54,12 +56,16 @@ __all__ = [
     "attention_arcs",
     "attention_flow",
     "attention_state",
+    "cliffs",
+    "empty_rows",
     "hull_order",
     "influence",
     "leak_matrix",
     "mask_grid",
     "matrix",
     "plane",
+    "rulers",
+    "score_panels",
     "share_bars",
     "show",
     "tile_map",

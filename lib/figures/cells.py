@@ -84,8 +84,10 @@ def name_above(axes: Axes, rows: Sequence, columns: Sequence) -> None:
 
 
 def shades(values: np.ndarray) -> np.ndarray:
-    """Numbers as shades: 0, or the least if it is negative, becomes 0 and the largest 1; −∞ has none (NaN)."""
+    """Numbers as shades: 0, or the least if it is negative, becomes 0 and the largest 1; −∞ and NaN have none (NaN)."""
     finite = np.where(np.isfinite(values), values, np.nan)
+    if np.isnan(finite).all():
+        return finite
     low, high = min(0, np.nanmin(finite)), np.nanmax(finite)
     return (finite - low) / (high - low or 1)
 

@@ -46,6 +46,27 @@ def mask_grid(
     return figure
 
 
+def empty_rows(tokens: Sequence[str], allowed: np.ndarray, read_out: str) -> Figure:
+    """A mask in which the rows without a key are framed: queries that may read nothing.
+
+    `tokens`: n words; `allowed`: (n, n); `read_out`: a line of text above
+    (Chapter 3, "Rows with nothing left to read").
+    """
+    n = len(tokens)
+    figure = blank(1.6 + 0.4 * n, 1.3 + 0.36 * n)
+    axes = figure.add_subplot()
+    paint_cells(axes, np.ones(allowed.shape), allowed)
+    for i in np.flatnonzero(~allowed.any(axis=1)):
+        frame = {"fill": False, "ec": ACCENT, "lw": 3}
+        axes.add_patch(Rectangle((-0.47, i - 0.45), n - 0.06, 0.9, **frame))
+    queries = [f"{word}  {i}" for i, word in enumerate(tokens, start=1)]
+    name_positions(axes, queries, tokens, rotation=60)
+    axes.set_xlabel("key j", color=INK)
+    axes.set_ylabel("query i", color=INK)
+    axes.set_title(read_out, fontsize=11, color=INK)
+    return figure
+
+
 TILE_STYLES = {
     FULL: ("full", {"fc": DEEP, "ec": "white"}),
     PARTIAL: ("partial", {"fc": "#9cc3e6", "ec": DEEP, "hatch": "xxxx"}),
