@@ -86,7 +86,7 @@ def test_a_mask_with_a_batch_has_a_rule_for_each_text():
 
 @pytest.mark.parametrize("mask", CAUSAL, ids=repr)
 def test_the_three_probes_clear_a_causal_decoder(mask):
-    model, x = decoder(layers=2), tokens(1, N - 2)
+    model, x = decoder(layers=2), tokens(1, 5)
 
     def call(x):
         return model(x, mask)
@@ -100,7 +100,7 @@ def test_the_three_probes_clear_a_causal_decoder(mask):
 
     probe = causality_probe(call, x, module=model, vocabulary=KINDS, seeds=(0,))
     assert probe.causal
-    assert ((probe.matrix > 0) == reach(*[mask.dense(N - 2)] * 2)).all()
+    assert ((probe.matrix > 0) == reach(*[mask.dense(5)] * 2)).all()
     assert prefix_probe(call, x, module=model).causal
     assert decoding_probe(call, step, x, fork=fork, module=model).causal
 

@@ -132,10 +132,8 @@ def test_the_parts_of_a_story_can_be_put_in_any_order():
         ("questions: expected 1 to 6, .* got 0", {"questions": 0}),
         ("n: expected at least 14 for 6 pairs and 4 questions .* got 13", {"n": 13}),
         ("distance: expected one question with it, got 4", {"distance": 3}),
-        (
-            "distance: expected 1 to 22, .* got 23",
-            {"distance": 23, "questions": 1},
-        ),
+        ("distance: expected 1 to 22, .* got 23", {"distance": 23, "questions": 1}),
+        ("distance: expected 1 to 22, .* got 0", {"distance": 0, "questions": 1}),
     ],
 )
 def test_lookup_refuses_numbers_that_do_not_fit(words, options):

@@ -97,7 +97,7 @@ def test_encoder_and_decoder_are_trained_with_a_source():
         )
 
     model = EncoderDecoder(v, layers=1)
-    curve = train(model, causal, questions_about_a_source, steps=150, batch=64)
+    curve = train(model, causal, questions_about_a_source, steps=100)
     assert curve[-1] < 0.3 < curve[0]
     texts = questions_about_a_source(200, generator=drawer(7))
     assert parallel(model, causal, texts).accuracy > 0.95
@@ -121,6 +121,8 @@ def test_the_same_seed_gives_the_same_curve_and_leaves_the_callers_numbers():
     assert torch.equal(torch.get_rng_state(), state)
     assert curves[0] == curves[1]
     assert curves[0] != curves[2]
+    texts = [train(Decoder(8), causal, die, steps=1, seed=seed) for seed in (0, 1)]
+    assert texts[0] != texts[1]  # the same weights read other texts
 
 
 def test_seeded_repeats_inside_and_goes_on_outside():
@@ -222,6 +224,15 @@ def test_honest_cuts_the_text_behind_each_question():
     assert score.accuracy == 1 / 4
     assert model.seen == [((2, n), block_causal(2)) for n in (1, 3, 4)]
     assert accuracy_by_distance(model, causal, TEXTS) == {1: 0.5, 3: 0.0}
+
+
+def test_where_nothing_is_asked_there_is_no_score():
+    silent = TEXTS._replace(targets=torch.full_like(TEXTS.targets, NOTHING))
+    for score in (parallel, honest, accuracy_by_distance):
+        with pytest.raises(ValueError, match=r"texts: .* got none: nothing is asked"):
+            score(ReadsAhead(), causal, silent)
+    with pytest.raises(ValueError, match=r"texts: .* as those of lookup do, got dista"):
+        accuracy_by_distance(ReadsAhead(), causal, TEXTS._replace(distance=None))
 
 
 # --- the progress bar ---------------------------------------------------------------------------------

@@ -1,4 +1,10 @@
-"""Models that are small enough to be trained in a chapter, built on `lib.torch_attention`."""
+"""Models that are small enough to be trained in a chapter, built on `lib.torch_attention`.
+
+>>> model = Decoder(Vocabulary())
+>>> curve = train(model, causal, lookup, steps=150)
+>>> honest(model, causal, lookup(1000, generator=drawer(7))).accuracy > 0.98
+True
+"""
 
 from lib.models.decoder import Block, Decoder, Encoder, EncoderDecoder
 from lib.models.generating import caches, generate, greedy, sampling
