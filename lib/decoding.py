@@ -1,8 +1,9 @@
 """Decoding with a KV cache: the outputs of new tokens, from keys and values kept of the old ones.
 
 Under a causal mask the output of a token never changes when later tokens come, so a model that generates
-token by token computes each key and value once and keeps it (Chapter 6). What a mask can no longer
-see need not be kept: under ``causal & window(w)`` the cache holds w − 1 tokens, however long the text.
+token by token computes each key and value once and keeps it (Chapter 6, "The second token is cheap"). What a
+mask can no longer see need not be kept: under ``causal & window(w)`` the cache holds w − 1 tokens, however long
+the text.
 """
 
 from collections.abc import Sequence
