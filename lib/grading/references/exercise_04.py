@@ -141,7 +141,7 @@ def no_move(f, x, rows_of, tokens=None, by=1.0):
 
 mistakes_4_1 = [
     mistake("is_causal", "own output looked at too", "You compare output j as well when token j changes. It may move: a token may read itself.")(lambda f, x: no_move(f, x, lambda j: slice(j + 1))),
-    mistake("is_causal", "all outputs compared", "You compare all outputs. Those at the changed token and after it may move; only earlier ones must not.")(lambda f, x: no_move(f, x, lambda j: slice(None))),
+    mistake("is_causal", "all outputs compared", "You also compare outputs that may move: those at a changed token and after it. Compare only earlier ones; and begin with a new copy for each token, or old changes stay in it.")(lambda f, x: no_move(f, x, lambda j: slice(None))),
     mistake("is_causal", "the past changed", "You change a token and look at the outputs after it. The past may move the future; look at the outputs before it.")(lambda f, x: no_move(f, x, lambda j: slice(j + 1, None))),
     mistake("is_causal", "the last token alone", "You change the last token alone. Here a query in the middle reads one key ahead, and nobody reads the last token.")(lambda f, x: no_move(f, x, lambda j: slice(j), tokens=[len(x) - 1])),
     mistake("is_causal", "the first output alone", "You look at the first output alone. Here a later query reads ahead, and the first does not.")(lambda f, x: no_move(f, x, lambda j: slice(0, min(j, 1)))),
@@ -290,11 +290,16 @@ def padding_of(x, real):
     return np.ones(len(x), dtype=bool) if real is None else real
 
 
+def attention_of_numbers(x, allowed):
+    return softmax(np.where(allowed, x @ x.T / np.sqrt(x.shape[1]), -1e9)) @ x
+
+
 mistakes_4_4 = [
     answered_by_attention("fixed_layer")(lambda attend: lambda x, is_causal, real=None: attend(x, x, x) if is_causal and real is None else fixed_layer(x, is_causal, real)),
     mistake("fixed_layer", "both bugs still there", "This gives the same as the suspect. Which of the two arguments does each branch look at?")(lambda x, is_causal, real=None: suspect_layer(x, is_causal, real)),
     mistake("fixed_layer", "flag not read", "The triangle is always there now, and those that read in both directions get it too. Look at `is_causal`.")(lambda x, is_causal, real=None: self_attention(x, order(x, True) & padding_of(x, real))),
     mistake("fixed_layer", "triangle only without padding", "With padding the triangle is still missing: whoever writes must not read its future there either.")(lambda x, is_causal, real=None: self_attention(x, order(x, is_causal) if real is None else real)),
+    mistake("fixed_layer", "a number for −∞", "You hide by a large negative number. A query that may read nothing then reads everything, evenly. It must have zeros: fill in −∞, and give such a row a rule.", bug="uniform_empty_row")(lambda x, is_causal, real=None: attention_of_numbers(x, order(x, is_causal) & padding_of(x, real))),
     mistake("fixed_layer", "padding dropped", "The padding is read now. Hide its keys in every case in which there is some.")(lambda x, is_causal, real=None: self_attention(x, order(x, is_causal))),
     mistake("fixed_layer", "padding only for those that write", "Those that read in both directions read the padding, too. Hide its keys in both cases.")(lambda x, is_causal, real=None: self_attention(x, order(x, is_causal) & padding_of(x, real) if is_causal else True)),
     mistake("fixed_layer", "flag turned around", "The triangle is there when it should not be, and missing when it should.")(lambda x, is_causal, real=None: self_attention(x, order(x, not is_causal) & padding_of(x, real))),
