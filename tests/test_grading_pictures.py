@@ -130,6 +130,12 @@ def test_an_example_shows_what_goes_in_and_what_comes_out(exercise):
     assert tables.rows == [[["1", "2"]], [["3", "6"]]]
 
 
+def test_a_function_that_goes_in_is_called_by_its_name(exercise):
+    exercise.applied = lambda f, x: f(x)
+    shown = example("90.1", "applied", np.negative, np.array([1.0, 2.0]))
+    assert repr(shown) == "applied(f=negative, x)\nx: [1, 2]\napplied: [-1, -2]"
+
+
 def test_a_folded_example_keeps_its_answer_for_later(exercise):
     shown = example("90.1", "triangle", 2, folded=True)
     page = shown._repr_html_()

@@ -392,6 +392,8 @@ def test_booleans_are_told_with_row_and_key_and_how_many_differ(exercise):
         "2 of 9 booleans differ. The first one is in row 0, key 2: wanted False, found True."
     )
     assert pictures.shown(np.array([True, False])) == "[True, False]"
+    one = np.array([False, False, True])
+    assert "sum" not in difference(one, ~one), "booleans are no weights"
 
 
 def test_right_numbers_of_another_shape_are_told_so():

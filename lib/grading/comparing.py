@@ -85,7 +85,7 @@ def _other_booleans(wanted: np.ndarray, found: np.ndarray) -> str:
         f"{differs.sum()} of {differs.size} booleans differ. The first one is{where}: "
         f"wanted {wanted[place]}, found {found[place]}."
     )
-    return f"{told}{_property(wanted.astype(float), found.astype(float))}"
+    return f"{told}{_property(wanted.astype(float), found.astype(float), shares=False)}"
 
 
 def _not_numbers(nan: np.ndarray) -> str:
@@ -133,8 +133,11 @@ def _other_numbers(wanted: np.ndarray, found: np.ndarray) -> str:
     return f"{told}{_property(wanted, found)}"
 
 
-def _property(wanted: np.ndarray, found: np.ndarray) -> str:
-    """A sentence on one property that the answer should have and has not, or that gives away what it is."""
+def _property(wanted: np.ndarray, found: np.ndarray, *, shares: bool = True) -> str:
+    """A sentence on one property that the answer should have and has not, or that gives away what it is.
+
+    Numbers that sum to 1 are taken for `shares`, as weights are; booleans are none.
+    """
     if not np.isfinite(wanted).all() or not np.isfinite(found).all():
         return ""
     if agree(found, -wanted):
@@ -146,7 +149,7 @@ def _property(wanted: np.ndarray, found: np.ndarray) -> str:
             if _follows(np.moveaxis(late, axis, 0), np.moveaxis(early, axis, 0)):
                 place = name if wanted.ndim == 2 else "number"
                 return f" It is shifted by one: each {place} holds what belongs to the one {which}."
-    return _sums(wanted, found)
+    return _sums(wanted, found) if shares else ""
 
 
 def _follows(late: np.ndarray, early: np.ndarray) -> bool:

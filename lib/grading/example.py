@@ -57,7 +57,10 @@ def example(question: str, name: str, *arguments, folded: bool = False) -> Examp
     given = {
         key: value for key, value in bound.items() if isinstance(value, np.ndarray)
     }
-    parts = [key if key in given else f"{key}={value}" for key, value in bound.items()]
+    parts = [
+        key if key in given else f"{key}={pictures.argument(value)}"
+        for key, value in bound.items()
+    ]
     result = np.atleast_1d(np.asarray(function(*arguments)))
     for key, array in {**given, "the result": result}.items():
         if not pictures.drawable(array):

@@ -73,14 +73,15 @@ def drawable(array: np.ndarray) -> bool:
 def call_text(name: str, function: Callable, arguments: tuple) -> str:
     """The call as one would write it, with the names of the parameters."""
     given = inspect.signature(function).bind(*arguments).arguments
-    parts = [f"{parameter}={_as_given(value)}" for parameter, value in given.items()]
+    parts = [
+        f"{parameter}={array_text(value) if isinstance(value, np.ndarray) else argument(value)}"
+        for parameter, value in given.items()
+    ]
     return f"{name}({', '.join(parts)})"
 
 
-def _as_given(value: object) -> object:
-    """An argument for the eye: of a function its name, of an array its numbers."""
-    if isinstance(value, np.ndarray):
-        return array_text(value)
+def argument(value: object) -> object:
+    """An argument that is no array, for the eye: of a function its name."""
     return getattr(value, "__name__", value)
 
 

@@ -59,6 +59,13 @@ def renormalised(scores, allowed):
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
+def shifted_by_the_loudest(scores, allowed):
+    masked = hide(scores, allowed)
+    exponentials = np.exp(masked - max(masked.max(), -1e300))
+    total = exponentials.sum(axis=-1, keepdims=True)
+    return exponentials / np.where(total == 0, 1, total)
+
+
 def not_shifted(scores, allowed):
     exponentials = np.exp(hide(scores, allowed))
     total = exponentials.sum(axis=-1, keepdims=True)
@@ -67,7 +74,7 @@ def not_shifted(scores, allowed):
 
 mistakes_3_1 = [
     mistake("safe_softmax", "0/0 in a row without a key", "All is well, but for the row in which nothing is allowed: its largest score is −∞, and −∞ − (−∞) is NaN. Shift such a row by a finite number, and mind that its sum is 0.", bug="nan_row")(lambda scores, allowed: textbook(hide(scores, allowed))),
-    mistake("safe_softmax", "lowest number for −∞", "You fill in the lowest number of the format. Where all keys are hidden all scores are then equal, and the softmax of equal scores shares the weight out among them. Only −∞ is below every score.", bug="uniform_empty_row")(lambda scores, allowed: textbook(hide(scores, allowed, np.finfo(np.float32).min))),
+    mistake("safe_softmax", "an empty row shared out evenly", "Where all keys are hidden, your row shares its weight out among the hidden keys. If you fill in the lowest number of the format: equal scores have equal weights, however low they are. Only −∞ is below every score, and such a row must be 0.", bug="uniform_empty_row")(lambda scores, allowed: textbook(hide(scores, allowed, np.finfo(np.float32).min))),
     mistake("safe_softmax", "large negative number for −∞", "You fill in a large negative number. Here an allowed score is lower still, so the hidden key gets the weight. Only −∞ is below every score.", bug="large_negative_number")(lambda scores, allowed: textbook(hide(scores, allowed, -1e9))),
     mistake("safe_softmax", "−∞ added", "You add −∞. A hidden score may be infinite or NaN itself, and ∞ − ∞ is NaN, as is everything that NaN is added to. Replace the hidden score.")(lambda scores, allowed: textbook(scores + np.where(allowed, 0, -np.inf))),
     mistake("safe_softmax", "scores times the mask", "A score times 0 is 0, and e⁰ = 1: every hidden key still takes part (and ∞ · 0 is NaN). A hidden score must become −∞.", bug="multiplicative_mask")(lambda scores, allowed: textbook(scores * allowed)),
@@ -75,6 +82,7 @@ mistakes_3_1 = [
     mistake("safe_softmax", "masked after the softmax", "The hidden weights are 0, but the hidden keys were in the sum: your rows do not sum to 1. Hide before the exponential.", bug="masked_after_the_softmax")(lambda scores, allowed: textbook(scores) * allowed),
     mistake("safe_softmax", "hidden too late", "Beside a loud hidden score the allowed exponentials have all vanished, and 0/0 is left: the hidden scores still take part in the softmax, or in the largest score that you subtract. Hide them first.", bug="renormalised_after_the_softmax")(lambda scores, allowed: renormalised(scores, allowed)),
     mistake("safe_softmax", "overflow", "exp of a large score overflows to ∞, exp of a very negative one is 0, and ∞/∞ and 0/0 are no weights. Subtract the largest allowed score of the row first.")(lambda scores, allowed: not_shifted(scores, allowed)),
+    mistake("safe_softmax", "one shift for all rows", "You subtract the largest score of the whole table. In a row that is far below it, every exponential is rounded to 0. Each row needs a shift of its own: `keepdims=True` keeps one number for each row.")(lambda scores, allowed: shifted_by_the_loudest(scores, allowed)),
     mistake("safe_softmax", "mask turned around", "You hide what is allowed. Here True means may attend.", bug="inverted_mask")(lambda scores, allowed: textbook(hide(scores, ~allowed))),
     mistake("safe_softmax", "along the other axis", "Your columns sum to 1. The weights of one query, a row, share out 1 among its keys.", bug="softmax_over_the_queries")(lambda scores, allowed: textbook(hide(scores, allowed).T).T),
     mistake("safe_softmax", "mask added as a number", "Added to numbers, True is 1 and False is 0: the allowed keys gain a factor e, and nothing is hidden.", bug="boolean_mask_added")(lambda scores, allowed: textbook(scores + allowed)),
@@ -129,6 +137,7 @@ mistakes_3_2 = [
     mistake("enough", "rounded down", "Just below the threshold the weight is still rounded to the smallest number. The smallest whole number that is enough lies above it.")(lambda dtype, lead=0.0: int(lead + THRESHOLD[dtype])),
     mistake("enough", "not rounded", "That is where the weight becomes 0. Asked is the smallest whole number that is enough.")(lambda dtype, lead=0.0: lead + THRESHOLD[dtype]),
     mistake("enough", "one format for all", "That is right in float32. Another format has another smallest number.")(lambda dtype, lead=0.0: rounded_up(lead + THRESHOLD["float32"])),
+    mistake("enough", "computed in float64", "That is right in float64, in which Python and NumPy compute if nobody asks. Make the number one of the format before you take its exponential, or the softmax.")(lambda dtype, lead=0.0: rounded_up(lead + THRESHOLD["float64"])),
 ]
 
 
