@@ -94,6 +94,7 @@ class KVCache:
         Raises ValueError where a key has been dropped that the next query may read; `drafts` keeps it.
         """
         tokens = arguments.integer("tokens", tokens, at_least=0)
+        left = self._length - tokens
         most = self._length - self._shortest
         if tokens > most:
             advice = f"; KVCache(mask, drafts={tokens}) keeps what is needed"
@@ -101,7 +102,13 @@ class KVCache:
                 f"tokens: expected at most {most} of {self._length} to take back, got {tokens}"
                 f"{advice if tokens <= self._length else ''}"
             )
-        self._length -= tokens
+        pair = later.early_pair(self.mask, left, self._length - 1)
+        if pair is not None:
+            raise ValueError(
+                f"tokens: query {pair[0]}, whose output is given already, has read key {pair[1]}, which would be taken "
+                f"back; take back all of its group, or none"
+            )
+        self._length = left
         if tokens:
             self._keep(self._positions < self._length)
 
@@ -111,11 +118,13 @@ class KVCache:
         `rows` may name a row several times or not at all, and be longer or shorter than the batch is.
         """
         rows = torch.as_tensor(rows)
-        n = 0 if self._keys is None else len(self._keys)
-        if self._keys is None or min(self._keys.ndim, self._values.ndim) < 3:
+        held = () if self._keys is None else (self._keys, self._values)
+        n = len(self._keys) if held else 0
+        if not held or any(x.ndim < 4 or len(x) != n for x in held):
+            found = " and ".join(str(tuple(x.shape)) for x in held) or "nothing"
             raise ValueError(
-                "rows: expected a cache that holds keys (batch, …, tokens, features), got one without a batch; give it "
-                "its first tokens with a batch axis"
+                f"rows: expected a cache that holds keys and values (batch, heads, tokens, features), got {found}; "
+                f"give it its tokens with an axis for the batch and one for the heads"
             )
         if self.mask.batch is not None:
             raise ValueError(
@@ -126,9 +135,7 @@ class KVCache:
             raise ValueError(
                 f"rows: expected row numbers from 0 to {n - 1}, one for each row that goes on; got {rows.tolist()}"
             )
-        self._keys, self._values = (
-            held[rows.to(held.device)] for held in (self._keys, self._values)
-        )
+        self._keys, self._values = (x[rows.to(x.device)] for x in held)
         self._shared = False  # the copies are ours alone
 
     def attend(

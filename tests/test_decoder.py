@@ -275,6 +275,26 @@ def test_with_memory_any_split_equals_the_whole_call():
             lambda: decoder(cross=True)(tokens(1, 3)),
         ),
         (
+            TypeError,
+            "tokens: expected a tensor of whole numbers .* got torch.float32",
+            lambda: decoder()(torch.zeros(1, 3)),
+        ),
+        (
+            TypeError,
+            "tokens: expected a tensor of whole numbers .* got list",
+            lambda: decoder()([0, 1]),
+        ),
+        (
+            ValueError,
+            r"tokens: expected shape \(batch, n\), got a single number",
+            lambda: decoder()(torch.tensor(1)),
+        ),
+        (
+            ValueError,
+            "tokens: expected numbers from 0 to .* the start, got -100 to 1",
+            lambda: decoder()(torch.tensor([[1, -100]])),
+        ),
+        (
             ValueError,
             "vocabulary: expected at least 1, got 0",
             lambda: Decoder(0),
@@ -290,6 +310,18 @@ def test_with_memory_any_split_equals_the_whole_call():
 def test_what_does_not_fit_is_refused_in_a_sentence(error, words, call):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_caches_that_do_not_belong_to_one_text_are_refused():
+    model, mask = decoder(layers=2), causal
+    shared = caches(model, mask)[:1] * 2
+    with pytest.raises(ValueError, match=r"cache: .* lengths \[0, 0\] of shared ones"):
+        model(tokens(1, 3), mask, cache=shared)
+    one, other = caches(model, mask), caches(model, mask)
+    model(tokens(1, 3), mask, cache=one)
+    with pytest.raises(ValueError, match=r"cache: .* got lengths \[3, 0\]; begin anew"):
+        model(tokens(1, 1), mask, cache=[one[0], other[1]])
+    assert [len(cache) for cache in one + other] == [3, 3, 0, 0]
 
 
 def test_another_attention_can_be_put_in_the_place_of_the_layers():

@@ -465,15 +465,15 @@ def test_beams_go_on_with_the_past_of_their_row(mask, rows):
 def test_beams_keep_their_gradients():
     rows, gradients = [1, 1, 0], []
     for cached in (True, False):
-        x = [y.requires_grad_() for y in qkv(5)]
+        x = [y.requires_grad_() for y in qkv(5, (2, 1))]
         if cached:
             cache = KVCache()
             cache.attend(*tokens(x, 0, 4))
             cache.reorder(rows)
-            output = cache.attend(*(y[rows, 4:] for y in x))
+            output = cache.attend(*(y[rows, :, 4:] for y in x))
         else:
-            output = attention(*(y[rows] for y in x), causal)[:, 4:]
-        (output * torch.arange(9.0).reshape(3, 1, 3)).sum().backward()
+            output = attention(*(y[rows] for y in x), causal)[..., 4:, :]
+        (output * torch.arange(9.0).reshape(3, 1, 1, 3)).sum().backward()
         gradients.append([y.grad for y in x])
     for ours, expected in zip(*gradients, strict=True):
         assert_same(ours, expected)
@@ -608,10 +608,16 @@ def started(mask=causal, longest=None):
     return cache
 
 
-def in_chunks_of(leading, rows):
-    cache = KVCache()
+def reordered(rows, leading=(2, 1), mask=causal):
+    cache = KVCache(mask)
     cache.attend(*qkv(3, leading))
     cache.reorder(rows)
+
+
+def of_unequal_batches():
+    cache = KVCache()
+    cache.attend(*qkv(3, (2, 1))[:2], qkv(3, (1, 1))[2])
+    cache.reorder([1, 0])
 
 
 Q, K, V = qkv(2)
@@ -635,14 +641,16 @@ WRONG = {
     "drafts": (lambda: KVCache(drafts=-1), ValueError, "drafts: expected at least 0, got -1"),
     "back": (lambda: started().rollback(4), ValueError, "tokens: expected at most 3 of 3 to take back, got 4$"),
     "half a token": (lambda: started().rollback(1.5), TypeError, "tokens: expected an integer"),
-    "rows of nothing": (lambda: KVCache().reorder([0]), ValueError, "rows: .* first tokens with a batch axis"),
-    "no batch": (lambda: in_chunks_of((), [0]), ValueError, "rows: .* without a batch"),
-    "row": (lambda: started().reorder([0, 2]), ValueError, r"rows: .* from 0 to 1, .* got \[0, 2\]"),
-    "row below": (lambda: started().reorder([-1]), ValueError, r"rows: .* got \[-1\]"),
-    "rows as booleans": (lambda: started().reorder([True, False]), ValueError, "rows: .* from 0 to 1"),
-    "rows as floats": (lambda: started().reorder([0.0]), ValueError, "rows: .* from 0 to 1"),
-    "table of rows": (lambda: started().reorder([[0]]), ValueError, "rows: .* from 0 to 1"),
-    "rows of the mask": (lambda: started(causal & padding([2, 3])).reorder([1, 0]), ValueError, "same for all rows"),
+    "into a group": (lambda: started(causal | prefix(3)).rollback(1), ValueError, "query 0, .* read key 2"),
+    "rows of nothing": (lambda: KVCache().reorder([0]), ValueError, "rows: .* got nothing; give it its tokens"),
+    "rows of heads": (lambda: reordered([1, 0], (2,)), ValueError, r"rows: .* \(2, 3, 4\) and"),
+    "rows of unequal batches": (of_unequal_batches, ValueError, r"rows: .* \(2, 1, .* and \(1, 1, "),
+    "row": (lambda: reordered([0, 2]), ValueError, r"rows: .* from 0 to 1, .* got \[0, 2\]"),
+    "row below": (lambda: reordered([-1]), ValueError, r"rows: .* got \[-1\]"),
+    "rows as booleans": (lambda: reordered([True, False]), ValueError, "rows: .* from 0 to 1"),
+    "rows as floats": (lambda: reordered([0.0]), ValueError, "rows: .* from 0 to 1"),
+    "table of rows": (lambda: reordered([[0]]), ValueError, "rows: .* from 0 to 1"),
+    "rows of the mask": (lambda: reordered([1, 0], mask=causal & padding([2, 3])), ValueError, "same for all rows"),
     "option": (lambda: KVCache().attend(Q, K, V, backend="fast"), ValueError, "backend: "),
 }  # fmt: skip
 

@@ -125,6 +125,14 @@ def test_a_small_model_writes_sentences():
     assert len({spelled(text) for text in written}) > 50
 
 
+def test_the_last_token_is_written_and_not_read():
+    """So a mask with a table of eight positions serves nine tokens, with a cache as without."""
+    mask = causal & explicit(torch.ones(8, 8, dtype=torch.bool).numpy())
+    model, begun = decoder(), prompt(n=5)
+    written = generate(model, mask, begun, 4)
+    assert torch.equal(written, generate(model, mask, begun, 4, cache=False))
+
+
 @pytest.mark.parametrize(
     ("words", "call"),
     [

@@ -218,3 +218,22 @@ def test_texts_move_with_all_they_have():
         None,
         "meta",
     ]
+
+
+@pytest.mark.parametrize("task", [die, sentences])
+def test_a_text_of_no_tokens_asks_for_none(task):
+    texts = task(2, 0, generator=drawer(0))
+    assert texts.tokens.shape == texts.targets.shape == (2, 0)
+
+
+@pytest.mark.parametrize("wrong", [-1, len(WORDS) + 1])
+def test_what_is_no_word_is_not_spelled(wrong):
+    with pytest.raises(
+        ValueError, match=rf"tokens: expected .* the start, got .*{wrong}"
+    ):
+        spelled([0, wrong])
+
+
+def test_a_distance_is_a_whole_number():
+    with pytest.raises(TypeError, match="distance: expected an integer"):
+        lookup(1, questions=1, distance=2.5, generator=drawer(0))

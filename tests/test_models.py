@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from lib.masks import causal, full, local, prefix, window
+from lib.decoding import KVCache
+from lib.masks import causal, full, local, padding, prefix, window
 from lib.models import SelfAttention
 from lib.probe import causality_probe, prefix_probe
 
@@ -78,6 +79,19 @@ def test_a_source_is_read_in_place_of_the_text_itself():
     layer, x, source = layer_with(full), tokens(5, 8), tokens(7, 8, seed=2)
     wanted = by_hand(layer, x, source, full.dense(5, 7))
     torch.testing.assert_close(layer(x, source), wanted)
+
+
+def test_a_source_has_no_order_to_be_masked_by():
+    layer, x, source = layer_with(causal), tokens(3, 8), tokens(6, 8, seed=2)
+    with pytest.raises(
+        ValueError, match=r"source: .* such as full, .* got causal and no cache"
+    ):
+        layer(x, source)
+    hidden = padding(4)  # filler behind the source
+    wanted = by_hand(layer, x, source, hidden.dense(3, 6))
+    torch.testing.assert_close(layer(x, source, mask=hidden), wanted)
+    with pytest.raises(ValueError, match=r"source: .* got full and a cache"):
+        layer(x, source, mask=full, cache=KVCache(full))
 
 
 def test_gradients_do_not_reach_the_future():

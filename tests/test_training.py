@@ -231,6 +231,12 @@ def test_where_nothing_is_asked_there_is_no_score():
     for score in (parallel, honest, accuracy_by_distance):
         with pytest.raises(ValueError, match=r"texts: .* got none: nothing is asked"):
             score(ReadsAhead(), causal, silent)
+    with pytest.raises(ValueError, match=r"texts: .* got none: nothing is asked"):
+        train(Decoder(9), causal, lambda batch, *, generator: silent, steps=1)
+    with pytest.raises(ValueError, match="batch: expected at least 1, got 0"):
+        train(Decoder(9), causal, die, steps=1, batch=0)
+    with pytest.raises(ValueError, match="steps: expected at least 1, got -3"):
+        train(Decoder(9), causal, die, steps=-3)
     with pytest.raises(ValueError, match=r"texts: .* as those of lookup do, got dista"):
         accuracy_by_distance(ReadsAhead(), causal, TEXTS._replace(distance=None))
 

@@ -69,6 +69,7 @@ class Embedding(nn.Module):
 
     def forward(self, tokens: torch.Tensor, first: int = 0) -> torch.Tensor:
         """tokens (batch, n) at the places `first`, first + 1, … to (batch, n, width)."""
+        _check_tokens(tokens, self.token.num_embeddings)
         end = first + tokens.shape[-1]
         if end > self.longest:
             raise ValueError(
@@ -79,6 +80,21 @@ class Embedding(nn.Module):
         if self.place is not None:
             x = x + self.place(torch.arange(first, end, device=tokens.device))
         return x
+
+
+def _check_tokens(tokens: torch.Tensor, kinds: int) -> None:
+    """Refuse what is no token, above all the targets of a text, in which −100 stands for nothing asked."""
+    if not isinstance(tokens, torch.Tensor) or tokens.is_floating_point():
+        given = getattr(tokens, "dtype", type(tokens).__name__)
+        raise TypeError(
+            f"tokens: expected a tensor of whole numbers (batch, n), got {given}"
+        )
+    if tokens.ndim < 1:
+        raise ValueError("tokens: expected shape (batch, n), got a single number")
+    if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < kinds:
+        raise ValueError(
+            f"tokens: expected numbers from 0 to {kinds - 1}, the start, got {int(tokens.min())} to {int(tokens.max())}"
+        )
 
 
 class Encoder(nn.Module):
@@ -164,7 +180,7 @@ class Decoder(nn.Module):
         masks, held, first = masks_of(mask, layers), [None] * layers, 0
         if cache is not None:
             held = one_each("cache", cache, KVCache, layers)
-            first = len(held[0])
+            first = _tokens_in(held)
         x = self.embedding(tokens, first)
         for block, allowed, kept in zip(self.blocks, masks, held, strict=True):
             x = block(x, allowed, cache=kept, memory=memory)
@@ -174,11 +190,22 @@ class Decoder(nn.Module):
 class EncoderDecoder(nn.Module):
     """An encoder reads the source, a decoder writes what belongs to it and reads the source by cross-attention.
 
-    Arguments as of `Decoder`; `layers` is the number of each.
+    Arguments as of `Decoder`; `layers` is the number of each. To write, give `generate` the decoder and what the
+    encoder makes of the source: ``generate(pair.decoder, causal, tokens, n, memory=pair.encoder(source))``.
     """
 
-    def __init__(self, vocabulary: Vocabulary | int, *, seed: int = 0, **sizes):
+    def __init__(
+        self,
+        vocabulary: Vocabulary | int,
+        *,
+        width: int = 32,
+        heads: int = 2,
+        layers: int = 2,
+        longest: int = 64,
+        seed: int = 0,
+    ):
         super().__init__()
+        sizes = {"width": width, "heads": heads, "layers": layers, "longest": longest}
         self.encoder = Encoder(vocabulary, seed=seed, **sizes)
         self.decoder = Decoder(vocabulary, cross=True, seed=seed + 1, **sizes)
         self.size = self.start = self.decoder.size
@@ -223,11 +250,23 @@ def masks_of(mask: Mask | Sequence[Mask], layers: int) -> list[Mask]:
     )
 
 
+def _tokens_in(held: list[KVCache]) -> int:
+    """How many tokens the caches of the layers have been given: each the same."""
+    lengths = [len(cache) for cache in held]
+    if len({id(cache) for cache in held}) < len(held) or len(set(lengths)) > 1:
+        raise ValueError(
+            f"cache: expected one of its own for each layer, all with the same tokens, got lengths {lengths}"
+            f"{' of shared ones' if len(set(lengths)) == 1 else ''}; begin anew with caches(decoder, mask)"
+        )
+    return lengths[0]
+
+
 def one_each(name: str, given: Sequence, kind: type, layers: int) -> list:
     """The list `given`, if it has one of its `kind` for each layer."""
     if not isinstance(given, Sequence):
         raise TypeError(
             f"{name}: expected a {kind.__name__} for each of the {layers} layers, got {type(given).__name__}"
+            f"{'; one Mask serves all layers, explicit(array) makes one' if kind is Mask else ''}"
         )
     for layer, one in enumerate(given):
         if not isinstance(one, kind):

@@ -66,7 +66,8 @@ def generate(
             f"tokens: expected (batch, m) with at least one token to begin with, such as the start, got shape "
             f"{tuple(tokens.shape)}"
         )
-    held = caches(decoder, mask, tokens.shape[1] + n) if cache else None
+    longest = tokens.shape[1] + max(n - 1, 0)  # the last token is written and not read
+    held = caches(decoder, mask, longest) if cache else None
     unread = tokens
     for _ in range(n):
         logits = decoder(unread if cache else tokens, mask, cache=held, memory=memory)

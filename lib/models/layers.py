@@ -42,12 +42,20 @@ class SelfAttention(nn.Module):
     ) -> torch.Tensor:
         """x (..., tokens, features) reads itself, or the tokens of `source` (..., tokens, features).
 
-        The result has the shape of `x`. Reading a source is cross-attention. `mask`, if given, is the one of this
-        call in place of the layer's own. With a `cache`, `x` is the next tokens of a text whose earlier ones the
-        cache has (Chapter 6); ValueError if it was made for another mask, since what it kept was chosen by that one.
+        The result has the shape of `x`. Reading a source is cross-attention, and its mask must not speak of order.
+        `mask`, if given, is the one of this call in place of the layer's own. With a `cache`, `x` is the next tokens of
+        a text whose earlier ones the cache has (Chapter 6); ValueError if it was made for another mask, since what it
+        kept was chosen by that one.
         """
-        source = x if source is None else source
         mask = self.mask if mask is None else mask
+        if source is None:
+            source = x
+        elif mask.ordered or cache is not None:
+            raise ValueError(
+                f"source: expected a mask that does not speak of order, such as full, and no cache, since the tokens "
+                f"of a source neither precede nor follow those of x; got {mask!r} and "
+                f"{'no' if cache is None else 'a'} cache"
+            )
         if cache is not None and cache.mask != mask:
             raise ValueError(
                 f"cache: expected one made for the mask of this call, {mask!r}, got one for {cache.mask!r}"

@@ -99,6 +99,7 @@ def _moved(places, asked, place, length, distance):
         raise ValueError(
             f"distance: expected one question with it, got {asked.shape[1]} questions"
         )
+    arguments.integer("distance", distance, at_least=0)
     if not 1 <= distance <= length:
         raise ValueError(
             f"distance: expected 1 to {length}, as far as the story goes, got {distance}"

@@ -36,6 +36,7 @@ def loss_of(
     model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts
 ) -> torch.Tensor:
     """Mean loss over the targets, in one pass: what training makes smaller."""
+    texts, _ = _asked(model, texts)
     logits = logits_of(model, mask, texts)
     return F.cross_entropy(logits.flatten(0, -2), texts.targets.flatten())
 
@@ -51,7 +52,8 @@ def parallel(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Sco
 def honest(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Score:
     """Each position is asked with a text that ends there, under the mask of that shorter text: what a reader gets.
 
-    It equals `parallel` where the model is causal, and takes a pass for each position at which something is asked.
+    It equals `parallel` where the model is prefix-consistent, as a causal `Decoder` is, and takes a pass for each
+    position at which something is asked.
     """
     texts, asked = _asked(model, texts)
     return _score(_cut(model, mask, texts, asked)[asked], texts.targets[asked])

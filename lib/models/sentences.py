@@ -64,12 +64,17 @@ def sentences(batch: int, n: int = 24, *, generator: torch.Generator) -> Texts:
     for t in range(n):
         choice = (chances[:, t] * many[state]).long()
         targets[:, t], state = words[state, choice], after[state, choice]
-    return Texts(F.pad(targets[:, :-1], (1, 0), value=len(WORDS)), targets)
+    return Texts(F.pad(targets, (1, 0), value=len(WORDS))[:, :n], targets)
 
 
 def spelled(tokens) -> str:
-    """One text of tokens (n,) in words; a start is left out."""
-    return " ".join(WORDS[int(token)] for token in tokens if int(token) != len(WORDS))
+    """One text of tokens (n,) in words; a start is left out. ValueError for what is no token."""
+    numbers = [int(token) for token in tokens]
+    if not all(0 <= token <= len(WORDS) for token in numbers):
+        raise ValueError(
+            f"tokens: expected numbers from 0 to {len(WORDS)}, the start, got {min(numbers)} to {max(numbers)}"
+        )
+    return " ".join(WORDS[token] for token in numbers if token != len(WORDS))
 
 
 def grammatical(text: str) -> bool:

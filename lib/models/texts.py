@@ -13,7 +13,7 @@ def die(batch: int, n: int = 8, *, kinds: int = 8, generator: torch.Generator) -
     `targets` are the n throws, `tokens` the start (whose number is `kinds`) and all throws but the last (Chapter 5).
     """
     throws = drawn(kinds, (batch, n), generator)
-    return Texts(F.pad(throws[:, :-1], (1, 0), value=kinds), throws)
+    return Texts(F.pad(throws, (1, 0), value=kinds)[:, :n], throws)
 
 
 def majority(batch: int, n: int = 16, *, generator: torch.Generator) -> Texts:

@@ -10,9 +10,10 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from lib.masks import Mask
-from lib.models.scores import beside, loss_of
+from lib.models.scores import loss_of
 from lib.models.seeds import drawer, seeded
 from lib.models.vocabulary import Texts
+from lib.readings import arguments
 
 
 class Data(Protocol):
@@ -36,13 +37,16 @@ def train(
     """The loss of each step, in nats; `model` is trained where it stands and left in eval mode.
 
     ``data(batch, generator=…)`` gives new texts in every step: `lookup` itself, or ``partial(lookup, n=11)``. The same
-    `seed` gives the same texts, so the same curve; random numbers of the caller are left as they are. `until`: stop
+    `seed` gives the same texts, those of ``drawer(seed + 100)``, so the same curve: test on texts of another drawer.
+    Random numbers of the caller are left as they are. ValueError where a text asks nothing. `until`: stop
     early, once the mean of the last ten losses is below it. A progress bar is shown where somebody looks, on a terminal
     or in an open notebook; `progress` says yes or no.
     """
+    arguments.integer("steps", steps, at_least=1)
+    arguments.integer("batch", batch, at_least=1)
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr)
-    generator = drawer(seed + 100)  # the tests of chapters draw from small seeds
+    generator = drawer(seed + 100)  # chapters test on texts of small seeds
     losses = []
     quiet = not (somebody_looks() if progress is None else progress)
     with (
@@ -50,8 +54,7 @@ def train(
         tqdm(total=steps, disable=quiet, leave=False, desc="training") as bar,
     ):
         for step in range(steps):
-            texts = beside(model, data(batch, generator=generator))
-            loss = loss_of(model, mask, texts)
+            loss = loss_of(model, mask, data(batch, generator=generator))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -104,16 +104,14 @@ def group_of(
 
     Nobody before them reads them, and none of them reads what comes later. None if no such end is near.
     """
-    start = next(
-        cut
-        for cut in range(query, -1, -1)
-        if not (cut and _reads_ahead(mask, cut, longest - 1))
-    )
+
+    def apart(cut):
+        return cut in (0, longest) or not _reads_ahead(mask, cut, longest - 1)
+
+    starts = range(query, max(query - REACH, -1), -1)
     ends = range(key + 1, min(key + REACH, longest) + 1)
-    for cut in ends:
-        if cut == longest or not _reads_ahead(mask, cut, longest - 1):
-            return start, cut - 1
-    return None
+    start, end = (next(filter(apart, cuts), None) for cuts in (starts, ends))
+    return None if start is None or end is None else (start, end - 1)
 
 
 def _reads_ahead(mask, cut, last) -> bool:
