@@ -296,6 +296,11 @@ def test_with_memory_any_split_equals_the_whole_call():
         ),
         (
             ValueError,
+            "tokens: expected numbers from 0 to .* the start, got 0 to ",
+            lambda: decoder()(torch.tensor([[0, decoder().start + 1]])),
+        ),
+        (
+            ValueError,
             "vocabulary: expected at least 1, got 0",
             lambda: Decoder(0),
         ),
