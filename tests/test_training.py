@@ -121,6 +121,8 @@ def test_the_same_seed_gives_the_same_curve_and_leaves_the_callers_numbers():
     assert torch.equal(torch.get_rng_state(), state)
     assert curves[0] == curves[1]
     assert curves[0] != curves[2]
+    texts = [train(Decoder(8), causal, die, steps=1, seed=seed) for seed in (0, 1)]
+    assert texts[0] != texts[1]  # the same weights read other texts
 
 
 def test_seeded_repeats_inside_and_goes_on_outside():
