@@ -51,7 +51,7 @@ def parallel(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Sco
 def honest(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Score:
     """Each position is asked with a text that ends there, under the mask of that shorter text: what a reader gets.
 
-    It equals `parallel` where the model is causal, and takes a pass for each position at which something is asked.
+    It equals `parallel` where the model is prefix-consistent, and takes a pass for each position at which something is asked.
     """
     texts, asked = _asked(model, texts)
     return _score(_cut(model, mask, texts, asked)[asked], texts.targets[asked])
