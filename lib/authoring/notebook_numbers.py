@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 STATEMENTS = "Definition|Lemma|Theorem|Proposition|Observation|Corollary|Remark|Example"
 # What precedes a number that is a name and not a value: "Lemma 2.1", "Observations 3.1 and 3.2", "Python 3.11".
 LABELS = (
-    rf"(?:{STATEMENTS}|Lema|Teorema|Observação|Obs\.|Prop\.|Eq\.|arXiv|Section|Chapter|Part|Figure|Table|Equation|Question|Exercise|Task|Step|Document"
+    rf"(?:{STATEMENTS}|Lema|Teorema|Proposição|Observação|Obs\.|Prop\.|Eq\.|arXiv|Section|Chapter|Part|Figure|Table|Equation|Question|Exercise|Task|Step|Document"
     r"|PyTorch|Python|NumPy|Matplotlib|[Tt]orch|[Vv]ersion|CC BY)s?"
 )
 LABELLED = re.compile(

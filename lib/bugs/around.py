@@ -86,7 +86,7 @@ def keys_choose_queries(q, k, v):
     NORMALISING,
     tell_tale="Everything moves with everything: with batch normalisation in train mode only.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 5",
+    chapter='Chapter 5, "3 Sublayers that break it"',
     thread="https://github.com/espnet/espnet/issues/5900",
 )
 def normalised_over_time(x):
@@ -101,7 +101,7 @@ def normalised_over_time(x):
     ROUNDING,
     tell_tale="One very large token at the end, and earlier outputs move by a rounding step.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 5",
+    chapter='Chapter 5, "3 Sublayers that break it"',
 )
 def one_scale_for_all_tokens(x):
     """Numbers are rounded to 8 bits to save memory, with the largest number of the whole array as the scale. A
@@ -114,7 +114,7 @@ def one_scale_for_all_tokens(x):
     CONVOLUTION,
     tell_tale="A second diagonal, just above the first.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 5",
+    chapter='Chapter 5, "3 Sublayers that break it"',
     thread="https://github.com/maxim5/time-series-machine-learning/issues/12",
 )
 def centred_convolution(x):
@@ -128,7 +128,7 @@ def centred_convolution(x):
     POSITIONS,
     tell_tale="The probe finds nothing. A prefix, run on its own, gives other outputs than the whole text.",
     passes=prefixes_agree,
-    chapter="Chapter 5",
+    chapter='Chapter 5, "3 Sublayers that break it"',
 )
 def position_over_length(x):
     """Positions are scaled to run from 0 to 1, which looks tidy. For texts of one length this is causal. But
@@ -141,7 +141,7 @@ def position_over_length(x):
     TARGETS,
     tell_tale="In training the loss goes to zero, and then the model repeats the last word it was given.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 5",
+    chapter='Chapter 5, "5 Seven masks and a die"',
     thread="https://github.com/Project-MONAI/GenerativeModels/issues/314",
 )
 def unshifted_targets(hidden):

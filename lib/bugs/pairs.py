@@ -34,7 +34,7 @@ def inverted_mask(q, k, v):
     tell_tale="Each output moves with the token right after it. In training the loss falls towards zero, even for "
     "words that nobody can know.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 5",
+    chapter='Chapter 5, "5 Seven masks and a die"',
 )
 def looks_one_ahead(q, k, v):
     """Somebody counted from 1 in one place and from 0 in the other, or read the diagonal argument of a triangle

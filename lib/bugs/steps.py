@@ -18,7 +18,7 @@ from lib.numpy_attention import attention, softmax
     tell_tale="The probe finds it in eval mode and not in train mode. Scores of new texts err either way: small "
     "models went from 0.63 nats to 0.03 in a look-up task, from 0.00 to more than 1 in a majority task.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 5",
+    chapter="Chapter 4",
     thread="https://github.com/d2l-ai/d2l-en/blob/master/chapter_attention-mechanisms-and-transformers/transformer.md",
 )
 def masked_only_in_training(q, k, v, training):
