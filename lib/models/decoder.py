@@ -52,6 +52,12 @@ class Block(nn.Module):
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
+def blocks(layers: int, width: int, heads: int, cross: bool = False) -> nn.ModuleList:
+    """That many layers of a model."""
+    arguments.integer("layers", layers, at_least=1)
+    return nn.ModuleList(Block(width, heads, cross) for _ in range(layers))
+
+
 class Embedding(nn.Module):
     """A vector for each token, plus one for its place if `positions`; both are learned."""
 
@@ -93,7 +99,7 @@ class Encoder(nn.Module):
         self.size = self.start = kinds(vocabulary)
         with seeded(seed):
             self.embedding = Embedding(self.size, width, longest, positions)
-            self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+            self.blocks = blocks(layers, width, heads)
             self.norm = nn.LayerNorm(width)
             self.apply(initialise)
 
@@ -130,9 +136,7 @@ class Decoder(nn.Module):
         self.cross = cross
         with seeded(seed):
             self.embedding = Embedding(self.size, width, longest, positions)
-            self.blocks = nn.ModuleList(
-                Block(width, heads, cross) for _ in range(layers)
-            )
+            self.blocks = blocks(layers, width, heads, cross)
             self.norm = nn.LayerNorm(width)
             self.head = nn.Linear(width, self.size)
             self.apply(initialise)
@@ -157,9 +161,11 @@ class Decoder(nn.Module):
                 f"cross={self.cross}, got {'none' if memory is None else 'one'}"
             )
         layers = len(self.blocks)
-        masks = one_each("mask", mask, layers)
-        held = [None] * layers if cache is None else one_each("cache", cache, layers)
-        x = self.embedding(tokens, first=0 if cache is None else len(held[0]))
+        masks, held, first = masks_of(mask, layers), [None] * layers, 0
+        if cache is not None:
+            held = one_each("cache", cache, KVCache, layers)
+            first = len(held[0])
+        x = self.embedding(tokens, first)
         for block, allowed, kept in zip(self.blocks, masks, held, strict=True):
             x = block(x, allowed, cache=kept, memory=memory)
         return self.head(self.norm(x))
@@ -210,15 +216,24 @@ def kinds(vocabulary: Vocabulary | int) -> int:
     return arguments.integer("vocabulary", vocabulary, at_least=1)
 
 
-def one_each(name: str, given, layers: int) -> list:
-    """`given` for each of the layers: itself for all if it is a mask, else as many as there are layers."""
-    if isinstance(given, Mask):
-        return [given] * layers
-    if not isinstance(given, Sequence) or isinstance(given, str):
+def masks_of(mask: Mask | Sequence[Mask], layers: int) -> list[Mask]:
+    """A mask for each layer: one and the same, or those of the list."""
+    return one_each(
+        "mask", [mask] * layers if isinstance(mask, Mask) else mask, Mask, layers
+    )
+
+
+def one_each(name: str, given: Sequence, kind: type, layers: int) -> list:
+    """The list `given`, if it has one of its `kind` for each layer."""
+    if not isinstance(given, Sequence):
         raise TypeError(
-            f"{name}: expected {'a Mask or ' if name == 'mask' else ''}a list with one for each layer, "
-            f"got {type(given).__name__}"
+            f"{name}: expected a {kind.__name__} for each of the {layers} layers, got {type(given).__name__}"
         )
+    for layer, one in enumerate(given):
+        if not isinstance(one, kind):
+            raise TypeError(
+                f"{name}: expected a {kind.__name__} for layer {layer}, got {type(one).__name__}"
+            )
     if len(given) != layers:
         raise ValueError(
             f"{name}: expected one for each of the {layers} layers, got {len(given)}"

@@ -35,9 +35,9 @@ def stories(
         raise ValueError(
             f"pairs: expected at most {vocabulary.keys}, since their keys differ, got {pairs}"
         )
-    if questions > pairs:
+    if not 1 <= questions <= pairs:
         raise ValueError(
-            f"questions: expected at most {pairs}, one for each pair, got {questions}"
+            f"questions: expected 1 to {pairs}, at most one for each pair, got {questions}"
         )
     keys = orders(batch, vocabulary.keys, generator)[:, :pairs]
     values = drawn(vocabulary.values, (batch, pairs), generator)

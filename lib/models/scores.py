@@ -18,6 +18,11 @@ class Score(NamedTuple):
     accuracy: float
 
 
+def beside(model: nn.Module, texts: Texts) -> Texts:
+    """The texts on the device of the model; where a model has no numbers of its own, as they are."""
+    return texts.to(next(model.parameters(), texts.tokens).device)
+
+
 def logits_of(
     model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts
 ) -> torch.Tensor:
@@ -38,7 +43,8 @@ def loss_of(
 @torch.no_grad()
 def parallel(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Score:
     """All positions in one pass over the whole text: what training reports. The model stays in the mode it is in."""
-    return _score(logits_of(model, mask, texts), texts.targets)
+    texts, asked = _asked(model, texts)
+    return _score(logits_of(model, mask, texts)[asked], texts.targets[asked])
 
 
 @torch.no_grad()
@@ -47,7 +53,8 @@ def honest(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Score
 
     It equals `parallel` where the model is causal, and takes a pass for each position at which something is asked.
     """
-    return _score(_cut(model, mask, texts), texts.targets)
+    texts, asked = _asked(model, texts)
+    return _score(_cut(model, mask, texts, asked)[asked], texts.targets[asked])
 
 
 @torch.no_grad()
@@ -55,18 +62,33 @@ def accuracy_by_distance(
     model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts
 ) -> dict[int, float]:
     """Share of right answers for each distance from question to pair, nearest first, asked honestly (Chapter 7)."""
-    asked = texts.targets != NOTHING
-    right = _cut(model, mask, texts).argmax(dim=-1) == texts.targets
+    if texts.distance is None:
+        raise ValueError(
+            "texts: expected texts that know their distances, as those of lookup do, got distance None"
+        )
+    texts, asked = _asked(model, texts)
+    right = _cut(model, mask, texts, asked).argmax(dim=-1) == texts.targets
     return {
         int(d): right[asked & (texts.distance == d)].double().mean().item()
         for d in texts.distance[asked].unique()
     }
 
 
-def _cut(model, mask, texts):
+def _asked(model, texts):
+    """The texts where the model is, and the positions (batch, n) at which something is asked."""
+    texts = beside(model, texts)
+    asked = texts.targets != NOTHING
+    if not asked.any():
+        raise ValueError(
+            f"texts: expected a target other than {NOTHING} somewhere, got none: nothing is asked"
+        )
+    return texts, asked
+
+
+def _cut(model, mask, texts, asked):
     """Logits (batch, n, size): those of position t from the tokens up to t alone; zeros where nothing is asked."""
     logits = None
-    for t in (texts.targets != NOTHING).any(dim=0).nonzero().flatten():
+    for t in asked.any(dim=0).nonzero().flatten():
         shorter = texts._replace(tokens=texts.tokens[:, : t + 1])
         last = logits_of(model, mask, shorter)[:, -1]
         if logits is None:
@@ -76,7 +98,6 @@ def _cut(model, mask, texts):
 
 
 def _score(logits, targets):
-    asked = targets != NOTHING
-    logits, targets = logits[asked], targets[asked]
+    """Of logits (questions, size) and targets (questions,)."""
     right = logits.argmax(dim=-1) == targets
     return Score(F.cross_entropy(logits, targets).item(), right.double().mean().item())

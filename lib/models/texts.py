@@ -1,4 +1,4 @@
-"""Two tasks beside *lookup*: a die, where nothing can be learned, and the majority so far, where the whole text counts."""
+"""Two tasks beside *lookup*: a die, of which nothing can be learned, and the majority so far."""
 
 import torch
 import torch.nn.functional as F

@@ -10,7 +10,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from lib.masks import Mask
-from lib.models.scores import loss_of
+from lib.models.scores import beside, loss_of
 from lib.models.seeds import drawer, seeded
 from lib.models.vocabulary import Texts
 
@@ -41,7 +41,6 @@ def train(
     or in an open notebook; `progress` says yes or no.
     """
     model.train()
-    device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr)
     generator = drawer(seed + 100)  # the tests of chapters draw from small seeds
     losses = []
@@ -51,7 +50,7 @@ def train(
         tqdm(total=steps, disable=quiet, leave=False, desc="training") as bar,
     ):
         for step in range(steps):
-            texts = data(batch, generator=generator).to(device)
+            texts = beside(model, data(batch, generator=generator))
             loss = loss_of(model, mask, texts)
             optimizer.zero_grad()
             loss.backward()
