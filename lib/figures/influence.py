@@ -54,14 +54,15 @@ _KEY = {
 def influence(
     panels: Sequence[Panel], *, rows: str = "output i", columns: str = "input j"
 ) -> Figure:
-    """Which output moves with which input, a panel beside the other (Chapter 4, "The probe").
+    """Which output moves with which input, a panel beside the other (Chapter 4, "2 The probe").
 
     A pair has a shape for what it does: filled where it is allowed and moves, hatched where it is forbidden,
     with a cross where it moves all the same (a leak), and a ring where it should move and does not.
     """
     n = len(panels[0].moves)
     size = max(2.3, 0.34 * n)
-    figure = blank(0.35 + size * len(panels), size + 1.1)
+    # Two columns of the key need their width, even under a single panel.
+    figure = blank(max(4.6, 0.35 + size * len(panels)), size + 1.1)
     for axes, panel in zip(
         np.ravel(figure.subplots(1, len(panels))), panels, strict=True
     ):

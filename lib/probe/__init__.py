@@ -1,4 +1,4 @@
-"""Probes: does an output move when an input changes that it must not see? (Chapter 4, "The probe")
+"""Probes: does an output move when an input changes that it must not see? (Chapter 4, "2 The probe")
 
 >>> import numpy as np
 >>> from lib.masks import causal

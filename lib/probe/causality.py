@@ -28,7 +28,7 @@ def causality_probe(
     tolerance: float | None = None,
     poison: bool = False,
 ) -> Influence:
-    """Which output i of `f` moves when input j alone changes? (Chapter 4, Definition of causal)
+    """Which output i of `f` moves when input j alone changes? (Chapter 4, Definition 4.1)
 
     `f`: a function of one NumPy array or one tensor, or an `nn.Module`. `x`: floats (..., tokens, features) or
     token ids (..., tokens); `axis` says where else the tokens are, and so does ``batch_first=False`` of a module of

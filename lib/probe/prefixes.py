@@ -21,7 +21,7 @@ def prefix_probe(
     axis: int | None = None,
     tolerance: float | None = None,
 ) -> PrefixDifference:
-    """Is `f` of a prefix the prefix of `f`? (Chapter 4, Definition of prefix-consistent)
+    """Is `f` of a prefix the prefix of `f`? (Chapter 4, Definition 4.2)
 
     It finds what `causality_probe` cannot: positions that are divided by the length, a last query that is treated
     otherwise, a capacity shared by all tokens. Arguments as there. A module is tried in eval mode, in which it
