@@ -54,7 +54,6 @@ def honest(model: nn.Module, mask: Mask | Sequence[Mask], texts: Texts) -> Score
 
     It equals `parallel` where the model is prefix-consistent, as a causal `Decoder` is, and takes a pass for each
     position at which something is asked.
-    It equals `parallel` where the model is prefix-consistent, and takes a pass for each position at which something is asked.
     """
     texts, asked = _asked(model, texts)
     return _score(_cut(model, mask, texts, asked)[asked], texts.targets[asked])
