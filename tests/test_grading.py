@@ -513,7 +513,7 @@ def test_large_arrays_are_described(exercise):
     def question(student):
         student.same("double", np.ones((70, 2)))
 
-    _, finding = judged(exercise, lambda x: 2 * x - np.eye(30, 2, 1), question=question)
+    _, finding = judged(exercise, lambda x: 2 * x - np.eye(70, 2, 1), question=question)
     assert finding.asked == "double(x=an array of shape (70, 2))"
     assert finding.why == "The numbers differ most at [0, 1]: wanted 2, found 1."
 
