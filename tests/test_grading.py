@@ -650,6 +650,25 @@ def test_the_text_form_is_readable_alone(exercise):
     ]
 
 
+PARTS_CELL = """
+@check("90.1", points=2, hint=["Of the first."])
+def doubled_in_parts(student):
+    with student.part("double of one", points=1):
+        student.same("double", 1)
+    with student.part("double of two", points=1, hint=["Of two.", "Of two again."]):
+        student.same("double", 2)
+"""
+
+
+def test_the_hints_are_those_of_the_part_that_is_told_of(exercise):
+    first = run_cell(PARTS_CELL, double=lambda x: x)
+    assert (first.hints, first.shown) == (("Of the first.",), 1)
+    second = run_cell(PARTS_CELL, double=lambda x: x + 1)
+    assert (second.hints, second.shown) == (("Of two.", "Of two again."), 1)
+    assert run_cell(PARTS_CELL, double=lambda x: x + 1).shown == 2
+    assert run_cell(PARTS_CELL, double=lambda x: 2 * x).hints == ()
+
+
 def test_as_text_one_more_hint_shows_after_each_try_that_is_not_right(exercise):
     assert "Hint 1" not in repr(run_cell(CELL, double=...))
     told = [repr(run_cell(CELL, double=lambda x: x)).count("Hint ") for _ in range(4)]

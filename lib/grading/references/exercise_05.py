@@ -62,6 +62,12 @@ def stable(logits):
     return shares(logits, less=logits.max(axis=1, keepdims=True))
 
 
+def with_one_maximum(logits, tokens, largest):
+    """One number is subtracted from the whole table."""
+    logits = logits - largest
+    return -picked(logits - np.log(np.exp(logits).sum(axis=1))[:, None], tokens).mean()
+
+
 def picked(table, tokens):
     return table[np.arange(len(tokens) - 1), tokens[1:]]
 
@@ -83,8 +89,8 @@ mistakes_5_1 = [
     mistake("next_token_loss", "logarithm of the mean", "You took the mean of the p and then its logarithm. It is the logarithms that are averaged.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens).mean())),
     mistake("next_token_loss", "overflow", "exp of a large logit overflows to inf, and inf/inf is NaN. Subtract the largest logit of the row first: the softmax does not notice.")(lambda logits, tokens: -np.log(picked(shares(logits), tokens)).mean()),
     mistake("next_token_loss", "infinite logarithm", "Somewhere a logarithm is infinite: an exp has overflowed, or a small p was rounded to 0. Neither happens if you subtract the row's largest logit first, and then take the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens)).mean()),
-    mistake("next_token_loss", "one maximum for the whole table", "You subtracted one number from the whole table. In a row that lies far below it every exp is 0, and log 0 is −∞. Each row needs its own largest logit.")(lambda logits, tokens: np.mean([np.log(np.exp(row - logits.max()).sum()) + logits.max() - row[t] for row, t in zip(logits, tokens[1:])])),
-    mistake("next_token_loss", "one maximum for the whole table", "You subtracted one number from the whole table. In a row that lies far below it every exp is 0, and log 0 is −∞. Each row needs its own largest logit.")(lambda logits, tokens: np.mean([np.log(np.exp(row - logits[:-1].max()).sum()) + logits[:-1].max() - row[t] for row, t in zip(logits, tokens[1:])])),
+    mistake("next_token_loss", "one maximum for the whole table", "You subtracted one number from the whole table. In a row that lies far below it every exp is 0, and log 0 is −∞. Each row needs its own largest logit.")(lambda logits, tokens: with_one_maximum(logits, tokens, logits.max())),
+    mistake("next_token_loss", "one maximum for the whole table", "You subtracted one number from the whole table. In a row that lies far below it every exp is 0, and log 0 is −∞. Each row needs its own largest logit.")(lambda logits, tokens: with_one_maximum(logits, tokens, logits[:-1].max())),
     mistake("next_token_loss", "mean forgotten", "You gave one number for each guess. Asked is one number for the text: their mean.")(lambda logits, tokens: np.array(surprise(logits, tokens[1:]))),
     mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(np.maximum(picked(stable(logits), tokens), 1e-12)).mean()),
     mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(np.maximum(picked(stable(logits), tokens), 1e-9)).mean()),

@@ -338,7 +338,7 @@ def between_marks(arranged, order):
     """The parts from mark to mark, as if the marks always stood in this order."""
     tokens = arranged.tolist()
     places = [tokens.index(mark) for mark in (*order, MID, END)]
-    one, two, middle = (tokens[i + 1 : j] for i, j in zip(places, places[1:]))
+    one, two, middle = (tokens[places[k] + 1 : places[k + 1]] for k in range(3))
     prefix, suffix = (one, two) if order[0] == PRE else (two, one)
     return np.array(prefix + middle + suffix)
 
