@@ -9,7 +9,6 @@ Generated from solutions/05_autoregressive_models.ipynb by `python -m lib exerci
 import numpy as np
 
 from lib.grading.known import mistake
-from lib.grading.personal import own_numbers
 from lib.numpy_attention import attention, softmax
 
 CHAPTER = "05_autoregressive_models"
@@ -396,6 +395,8 @@ diagnosis = (2, 5, 3, 6)
 
 def chain(name, step, length=12):
     """A text in which a token is mostly the one before plus `step`, modulo 4."""
+    from lib.grading.personal import own_numbers
+
     text = [own_numbers("", f"5.6 {name} start", 1, 0, 3)[0]]
     for throw in own_numbers("", f"5.6 {name}", length - 1, 0, 9):
         habit = step if throw < 7 else (step + throw - 6) % 4
