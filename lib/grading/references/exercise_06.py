@@ -363,8 +363,8 @@ mistakes_6_5 = [
     mistake("original", "order as it stands", "You took the marks out and left the parts as they stand. The middle belongs between the prefix and the suffix.")(lambda arranged: np.concatenate(parts_of(arranged))),
     mistake("original", "prefix first", "You took the first part for the prefix. With the suffix first it is the suffix: the mark tells.")(lambda arranged: (lambda one, two, middle: np.concatenate([one, middle, two]))(*parts_of(arranged))),
     mistake("original", "suffix first", "You took the first part for the suffix. With the prefix first it is the prefix: the mark tells.")(lambda arranged: (lambda one, two, middle: np.concatenate([two, middle, one]))(*parts_of(arranged))),
-    mistake("original", "marks in one order alone", "You look for `PRE`, `SUF` and `MID` in this order. With the suffix first `SUF` stands before `PRE`: a part goes from its own mark to the next one, whichever that is.")(lambda arranged: between_marks(arranged, (PRE, SUF))),
-    mistake("original", "marks in one order alone", "You look for `SUF`, `PRE` and `MID` in this order. With the prefix first `PRE` stands before `SUF`: a part goes from its own mark to the next one, whichever that is.")(lambda arranged: between_marks(arranged, (SUF, PRE))),
+    mistake("original", "marks in one order alone", "You look for the marks in one order alone. `SUF` stands before `PRE` or after it: a part goes from its own mark to the next one, whichever that is.")(lambda arranged: between_marks(arranged, (PRE, SUF))),
+    mistake("original", "marks in one order alone", "You look for the marks in one order alone. `SUF` stands before `PRE` or after it: a part goes from its own mark to the next one, whichever that is.")(lambda arranged: between_marks(arranged, (SUF, PRE))),
     mistake("original", "end kept", "`END` is still there. It is a mark, and no token of the text.")(lambda arranged: np.append(original(arranged), END)),
 ]
 
