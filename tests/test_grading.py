@@ -511,10 +511,10 @@ def test_a_fault_of_the_check_is_not_blamed_on_the_learner(exercise):
 
 def test_large_arrays_are_described(exercise):
     def question(student):
-        student.same("double", np.ones((30, 2)))
+        student.same("double", np.ones((70, 2)))
 
-    _, finding = judged(exercise, lambda x: 2 * x - np.eye(30, 2, 1), question=question)
-    assert finding.asked == "double(x=an array of shape (30, 2))"
+    _, finding = judged(exercise, lambda x: 2 * x - np.eye(70, 2, 1), question=question)
+    assert finding.asked == "double(x=an array of shape (70, 2))"
     assert finding.why == "The numbers differ most at [0, 1]: wanted 2, found 1."
 
 
@@ -648,6 +648,25 @@ def test_the_text_form_is_readable_alone(exercise):
         "  Hints:         2 more, one after each try",
         "Exercise 90 ░░░░░░░░░░░░░░░░░░░░ 0 of 5 points",
     ]
+
+
+PARTS_CELL = """
+@check("90.1", points=2, hint=["Of the first."])
+def doubled_in_parts(student):
+    with student.part("double of one", points=1):
+        student.same("double", 1)
+    with student.part("double of two", points=1, hint=["Of two.", "Of two again."]):
+        student.same("double", 2)
+"""
+
+
+def test_the_hints_are_those_of_the_part_that_is_told_of(exercise):
+    first = run_cell(PARTS_CELL, double=lambda x: x)
+    assert (first.hints, first.shown) == (("Of the first.",), 1)
+    second = run_cell(PARTS_CELL, double=lambda x: x + 1)
+    assert (second.hints, second.shown) == (("Of two.", "Of two again."), 1)
+    assert run_cell(PARTS_CELL, double=lambda x: x + 1).shown == 2
+    assert run_cell(PARTS_CELL, double=lambda x: 2 * x).hints == ()
 
 
 def test_as_text_one_more_hint_shows_after_each_try_that_is_not_right(exercise):

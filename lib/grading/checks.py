@@ -34,11 +34,11 @@ from lib.grading.student import Student
 CheckFunction = Callable[[Student], None]
 
 # Of this kernel, for each question: the answers that earned points, and the points of each part ("" is the whole
-# question); the last result; how many tries were not right.
+# question); the last result; how many tries were not right, by question and the part whose hints are told.
 _answers: dict[str, Answers] = {}
 _earned: dict[str, dict[str, int]] = {}
 _latest: dict[str, Result] = {}
-_tries: dict[str, int] = {}
+_tries: dict[tuple[str, str], int] = {}
 
 
 def forget() -> None:
@@ -86,12 +86,14 @@ def judge(
     function = _with_trusted_names(function, exercise)
     student = Student(answers, exercise, lib_counts=lib_counts, check=function)
     status, finding = verdict(function, student)
+    hinted, hints = _hints(status, hint, student.parts)
+    tried = question, hinted
     if hidden:
         _take_away(question, status, student.parts)
     else:
         _answers[question] = answers
         _earned[question] = _points_of(status, points, student.parts)
-        _tries[question] = _tries.get(question, 0) + (status == "wrong")
+        _tries[tried] = _tries.get(tried, 0) + (status == "wrong")
     result = Result(
         question=f"{question} (hidden)" if hidden else question,
         status=status,
@@ -99,20 +101,28 @@ def judge(
         title=f"Exercise {exercise.CHAPTER[:2]}",
         progress=progress(exercise),
         finding=finding,
-        hints=()
-        if status == "solved"
-        else (hint,)
-        if isinstance(hint, str)
-        else tuple(hint),
+        hints=hints,
         section=_where(exercise.CHAPTER, section) if section else None,
         earned=0 if hidden else sum(_earned[question].values()),
         parts=tuple(student.parts),
-        shown=_tries.get(question, 0),
+        shown=_tries.get(tried, 0),
         remark=answers.overheard.remark(),
     )
     if status != "solved" or not hidden:
         _latest[question] = result
     return result
+
+
+def _hints(
+    status: str, hint: str | list[str], parts: list[Part]
+) -> tuple[str, tuple[str, ...]]:
+    """The part of which the finding tells and its hints; "" and the question's, where it has none of its own."""
+    if status == "solved":
+        return "", ()
+    part = next((part for part in parts if part.status == status), None)
+    if part and part.hints:
+        return part.name, part.hints
+    return "", (hint,) if isinstance(hint, str) else tuple(hint)
 
 
 def _points_of(status: str, points: int, parts: list[Part]) -> dict[str, int]:

@@ -78,12 +78,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a question: the answer that it is about, its points, and whether they are earned."""
+    """A part of a question: the answer that it is about, its points, whether they are earned, and hints of its own."""
 
     name: str
     points: int
     status: str
     finding: Finding | None = None
+    hints: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         earned = self.points if self.status == "solved" else 0

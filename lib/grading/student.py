@@ -1,6 +1,6 @@
 """What a check may ask of the learner: results and values, compared with the reference and with known mistakes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from types import ModuleType
@@ -46,10 +46,13 @@ class Student(Inputs):
         return set(self._answers.used)
 
     @contextmanager
-    def part(self, name: str, *, points: int = 0) -> Iterator[None]:
+    def part(
+        self, name: str, *, points: int = 0, hint: Sequence[str] = ()
+    ) -> Iterator[None]:
         """What is asked inside decides about the answer `name` alone and its points; the check goes on.
 
-        Two parts of one answer are told apart by what follows its name: "query_weights of large scores".
+        Two parts of one answer are told apart by what follows its name: "query_weights of large scores". Where the
+        verdict tells of this part, its own `hint`s stand in place of those of the question.
         """
         status, finding = "solved", None
         try:
@@ -58,7 +61,7 @@ class Student(Inputs):
             status = "unsolved"
         except Wrong as wrong:
             status, finding = "wrong", wrong.finding
-        self.parts.append(Part(name, points, status, finding))
+        self.parts.append(Part(name, points, status, finding, tuple(hint)))
 
     def call(self, name: str, *arguments) -> np.ndarray:
         """Result of the learner's function `name`, as float64; the arguments are copied."""
@@ -66,9 +69,9 @@ class Student(Inputs):
             np.float64
         )
 
-    def value(self, name: str) -> np.ndarray:
-        """The learner's number or array `name`, as float64."""
-        return self._answers.value(name).astype(np.float64)
+    def value(self, name: str, *, length: int | None = None) -> np.ndarray:
+        """The learner's number or array `name`, as float64; of a `Mask` its array for `length` positions."""
+        return self._answers.value(name, length=length).astype(np.float64)
 
     def values(self, name: str, count: int) -> tuple[np.ndarray, ...]:
         """The learner's tuple `name` of `count` arrays, as float64."""

@@ -9,8 +9,6 @@ Generated from solutions/05_autoregressive_models.ipynb by `python -m lib exerci
 import numpy as np
 
 from lib.grading.known import mistake
-from lib.grading.personal import own_numbers
-from lib.masks import causal
 from lib.numpy_attention import attention, softmax
 
 CHAPTER = "05_autoregressive_models"
@@ -63,6 +61,12 @@ def stable(logits):
     return shares(logits, less=logits.max(axis=1, keepdims=True))
 
 
+def with_one_maximum(logits, tokens, largest):
+    """One number is subtracted from the whole table."""
+    logits = logits - largest
+    return -picked(logits - np.log(np.exp(logits).sum(axis=1))[:, None], tokens).mean()
+
+
 def picked(table, tokens):
     return table[np.arange(len(tokens) - 1), tokens[1:]]
 
@@ -83,7 +87,10 @@ mistakes_5_1 = [
     mistake("next_token_loss", "softmax along the text", "The softmax runs along the text. It must share out 1 among the V tokens that one row may name: along the last axis.")(lambda logits, tokens: -np.log(picked(shares(logits, axis=0), tokens)).mean()),
     mistake("next_token_loss", "logarithm of the mean", "You took the mean of the p and then its logarithm. It is the logarithms that are averaged.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens).mean())),
     mistake("next_token_loss", "overflow", "exp of a large logit overflows to inf, and inf/inf is NaN. Subtract the largest logit of the row first: the softmax does not notice.")(lambda logits, tokens: -np.log(picked(shares(logits), tokens)).mean()),
-    mistake("next_token_loss", "logarithm of 0", "The softmax has rounded a small p to 0, and log 0 is −∞. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens)).mean()),
+    mistake("next_token_loss", "infinite logarithm", "Somewhere a logarithm is infinite: an exp has overflowed, or a small p was rounded to 0. Neither happens if you subtract the row's largest logit first, and then take the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens)).mean()),
+    mistake("next_token_loss", "one maximum for the whole table", "You subtracted one number from the whole table. In a row that lies far below it every exp is 0, and log 0 is −∞. Each row needs its own largest logit.")(lambda logits, tokens: with_one_maximum(logits, tokens, logits.max())),
+    mistake("next_token_loss", "one maximum for the whole table", "You subtracted one number from the whole table. In a row that lies far below it every exp is 0, and log 0 is −∞. Each row needs its own largest logit.")(lambda logits, tokens: with_one_maximum(logits, tokens, logits[:-1].max())),
+    mistake("next_token_loss", "mean forgotten", "You gave one number for each guess. Asked is one number for the text: their mean.")(lambda logits, tokens: np.array(surprise(logits, tokens[1:]))),
     mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(np.maximum(picked(stable(logits), tokens), 1e-12)).mean()),
     mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(np.maximum(picked(stable(logits), tokens), 1e-9)).mean()),
     mistake("next_token_loss", "small number for 0", "You put a small number where p is 0, which caps the loss of a model that is sure and wrong. Do not go through p: log p is the logit less the logarithm of the sum of the exponentials.")(lambda logits, tokens: -np.log(picked(stable(logits), tokens) + 1e-12).mean()),
@@ -147,8 +154,33 @@ def upper_left(mask, t):
     return mask[:t, :t]
 
 
+def own_row_hidden(tokens, mask, filler=None):
+    """The guessing row alone does not see the future; the rows that it reads do."""
+    logits = []
+    for t in range(1, len(tokens)):
+        known = np.arange(len(tokens)) < t
+        allowed = mask & (known | (np.arange(len(tokens)) != t - 1)[:, None])
+        shown = tokens if filler is None else np.where(known, tokens, filler)
+        logits.append(model(shown, allowed)[t - 1])
+    return np.mean(surprise(logits, tokens[1:]))
+
+
+def covered_by(filler, tokens, mask):
+    """The suspect with another filler, which may follow from the tokens before the cut."""
+    logits = []
+    for t in range(1, len(tokens)):
+        shown = np.where(np.arange(len(tokens)) < t, tokens, filler(tokens[:t]))
+        logits.append(model(shown, mask)[t - 1])
+    return np.mean(surprise(logits, tokens[1:]))
+
+
 mistakes_5_2 = [
     mistake("fixed_loss", "bug still there", "This gives the same as the suspect. Rows that look ahead read the filler: cover nothing, cut the text.")(lambda tokens, mask: suspect_loss(tokens, mask)),
+    mistake("fixed_loss", "hidden from its own row alone", "The row that guesses does not read the future now. But it reads rows that do, and in the second layer it gets from them what they have read. Nothing may be there to be read: cut the text.")(lambda tokens, mask: own_row_hidden(tokens, mask)),
+    mistake("fixed_loss", "hidden from its own row alone", "The row that guesses does not read the future now. But it reads rows that do, and in the second layer it gets from them what they have read. Nothing may be there to be read: cut the text.")(lambda tokens, mask: own_row_hidden(tokens, mask, 0)),
+    mistake("fixed_loss", "another filler", "You cover the rest with another token. Rows that look ahead read it like any other, and nobody wrote it: cover nothing, cut the text.")(lambda tokens, mask: covered_by(lambda before: 1, tokens, mask)),
+    mistake("fixed_loss", "another filler", "You cover the rest with another token. Rows that look ahead read it like any other, and nobody wrote it: cover nothing, cut the text.")(lambda tokens, mask: covered_by(lambda before: 2, tokens, mask)),
+    mistake("fixed_loss", "another filler", "You cover the rest with another token. Rows that look ahead read it like any other, and nobody wrote it: cover nothing, cut the text.")(lambda tokens, mask: covered_by(lambda before: before[-1], tokens, mask)),
     mistake("fixed_loss", "one pass", "This is the loss of one pass over the whole text. Rows that look ahead have read what they guess. Ask once for each token.")(lambda tokens, mask: np.mean(surprise(model(tokens, mask), tokens[1:]))),
     mistake("fixed_loss", "lower right corner", "You cut the text at its end and the mask at its beginning. What is left of the mask are the pairs of the first tokens.")(lambda tokens, mask: loss_of_cut(tokens, mask, before, lambda mask, t: mask[-t:, -t:])),
     mistake("fixed_loss", "last rows and first columns", "These are the mask's last rows. The rows of the tokens that are left are its first ones.")(lambda tokens, mask: loss_of_cut(tokens, mask, before, lambda mask, t: mask[-t:, :t])),
@@ -180,6 +212,13 @@ def with_neighbours(x, *offsets):
     return x + sum(padded[2 + k : 2 + k + len(x)] for k in offsets)
 
 
+def attended(x, mask):
+    """Attention of the text to itself, every query and key as it stands."""
+    scores = np.where(mask, x @ x.T, -np.inf)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True) @ x
+
+
 def positions(x):
     return np.arange(1, len(x) + 1)[:, None]
 
@@ -189,10 +228,10 @@ SUBLAYERS = [
     lambda x, training: with_neighbours(x, 1),
     lambda x, training: with_neighbours(x, -1, -2),
     lambda x, training: normalised(x, axis=0) if training else x,
-    lambda x, training: attention(x, x, x, causal),
+    lambda x, training: attended(x, np.tri(len(x)) == 1),
     lambda x, training: x + positions(x) / len(x),
     lambda x, training: rounded(x, np.abs(x).max()),
-    lambda x, training: attention(x, x, x, causal if training else None),
+    lambda x, training: attended(x, np.tri(len(x)) == 1 if training else True),
     lambda x, training: np.cumsum(x, axis=0) / positions(x),
     lambda x, training: with_neighbours(x, -1, 2),
     lambda x, training: rounded(x, np.abs(x).max(axis=1, keepdims=True)),
@@ -201,8 +240,8 @@ SUBLAYERS = [
 
 def sublayer(number, x, training):
     """Sublayer `number` of the library on a text (n, d)."""
-    [kind] = own_numbers("", f"stock module rack {number}", 1, 0, len(SUBLAYERS) - 1)
-    return SUBLAYERS[kind](np.asarray(x, dtype=float) * (1 + number % 3), training)
+    kind = SUBLAYERS[(number**3 - 1) % len(SUBLAYERS)]
+    return kind(np.asarray(x, dtype=float) * (1 + number % 3), training)
 
 
 def outputs_of(number, text, training):
@@ -261,9 +300,9 @@ mistakes_5_3 = [
     mistake("reads_ahead", "only in use", "You look at the sublayer in use, whatever is asked. Give it `training` as it is: some behave otherwise in training.")(lambda number, training: moved(number, False)),
     mistake("reads_ahead", "only in training", "You look at the sublayer in training, whatever is asked. Give it `training` as it is: some behave otherwise in use.")(lambda number, training: moved(number, True)),
     mistake("reads_ahead", "first output alone", "You compare output 0 with itself and no other. Some sublayers look a token or two ahead, and then only outputs near the changed one move.")(lambda number, training: moved(number, training, outputs=np.s_[:1])),
-    mistake("reads_ahead", "neighbour alone", "You compare the output before the changed token. Some sublayers skip the next token and read the one after it: compare all earlier outputs.")(lambda number, training: moved(number, training, outputs=np.s_[-2:-1])),
+    mistake("reads_ahead", "neighbour alone", "You compare only the output just before the changed token, or your text is so short that there is no other. Some sublayers skip the next token and read the one after it: take a longer text, and compare all earlier outputs.")(lambda number, training: moved(number, training, outputs=np.s_[-2:-1])),
     mistake("reads_ahead", "small change", "Your change is small, and some leaks round it away: a sublayer that rounds by the largest number of the text moves when a large one arrives.")(lambda number, training: moved(number, training, other=EIGHT + 1e-3 * np.eye(8)[:, -1:])),
-    mistake("reads_ahead", "own output too", "You compare all outputs, that of the changed token too. It may move. Only the outputs before it must stay.")(lambda number, training: moved(number, training, outputs=np.s_[:])),
+    mistake("reads_ahead", "outputs that may move", "You compare an output that may move: that of the changed token, or of a later one. Only the outputs *before* it must stay.")(lambda number, training: moved(number, training, outputs=np.s_[:])),
     mistake("reads_ahead", "earlier token changed", "You change an early token and look at later outputs, which may read it. Change a late one and look at earlier outputs.")(lambda number, training: moved(number, training, other=EIGHT + 100 * np.eye(8)[:, :1], outputs=np.s_[1:])),
     mistake("reads_ahead", "NaN in the future", "You put NaN into the future. A correct attention multiplies it by weights that are exactly 0, and 0 · NaN is NaN. Use ordinary numbers.")(lambda number, training: moved_by_nan(number, training)),
     mistake("reads_ahead", "cut, not changed", "You cut the text, or compare texts of two lengths. That is for `safe`; here the length stays, and a later token is changed.")(lambda number, training: cut_moves(number, training)),
@@ -322,11 +361,13 @@ def blind(mask, layers):
 
 mistakes_5_5 = [
     mistake("lowest_loss", "fair die", "ln V is the entropy of a fair die. This one is loaded: average −ln p over the faces, each as often as it falls.")(lambda mask, p, layers: np.log(len(p)) * blind(mask, layers)),
+    mistake("lowest_loss", "surest face alone", "You took −ln of the likeliest face, as if it fell each time. Average −ln p over the faces, each as often as it falls.")(lambda mask, p, layers: -np.log(p.max()) * blind(mask, layers)),
     mistake("lowest_loss", "in bits", "This is in bits, with the logarithm to base 2. Asked is the natural one.")(lambda mask, p, layers: entropy_of(p) / np.log(2) * blind(mask, layers)),
     mistake("lowest_loss", "mask has no say", "This is the loss of a model that has not read a single target. Under this mask some rows have read theirs.")(lambda mask, p, layers: entropy_of(p)),
     mistake("lowest_loss", "any later token", "You took every row that looks ahead for one that knows its target. The throws are independent: only token t + 1 itself tells row t what to guess.")(lambda mask, p, layers: entropy_of(p) * (1 - np.triu(reach_of(mask, layers), 1)[:-1].any(axis=1).mean())),
     mistake("lowest_loss", "own token", "You looked whether row t reads token t. It guesses token t + 1.")(lambda mask, p, layers: entropy_of(p) * (1 - reach_of(mask, layers).diagonal()[:-1].mean())),
     mistake("lowest_loss", "one row too many", "You averaged over n rows. The last one guesses a token that is not in the text, and does not count.")(lambda mask, p, layers: entropy_of(p) * (1 - np.append(reach_of(mask, layers).diagonal(offset=1), False).mean())),
+    mistake("lowest_loss", "divided by all tokens", "You divided by n. The last row guesses a token that is not in the text: how many rows are there to average?")(lambda mask, p, layers: entropy_of(p) * blind(mask, layers) * (len(mask) - 1) / len(mask)),
     mistake("lowest_loss", "next by columns", "You looked whether row t + 1 reads token t. Rows are queries: row t must have read key t + 1.")(lambda mask, p, layers: entropy_of(p) * (1 - reach_of(mask, layers).diagonal(offset=-1).mean())),
     mistake("lowest_loss", "what is left over", "You counted the rows that have read their target. Those guess for nothing; the loss is with the others.")(lambda mask, p, layers: entropy_of(p) * (1 - blind(mask, layers))),
     mistake("lowest_loss", "one layer alone", "You looked at one layer. In the next one a row reads what others have gathered: whoever reads a row that has read your target brings it to you.")(lambda mask, p, layers: entropy_of(p) * blind(mask, 1)),
@@ -354,6 +395,8 @@ diagnosis = (2, 5, 3, 6)
 
 def chain(name, step, length=12):
     """A text in which a token is mostly the one before plus `step`, modulo 4."""
+    from lib.grading.personal import own_numbers
+
     text = [own_numbers("", f"5.6 {name} start", 1, 0, 3)[0]]
     for throw in own_numbers("", f"5.6 {name}", length - 1, 0, 9):
         habit = step if throw < 7 else (step + throw - 6) % 4

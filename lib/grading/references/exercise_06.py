@@ -70,6 +70,7 @@ mistakes_6_1 = [
     mistake("loss_rows", "last row of the prefix left out", "One row is missing: whose guess is the first token after the prefix, and has it read that token?")(lambda n, p: (np.arange(n) >= p) & (np.arange(n) < n - 1)),
     mistake("loss_rows", "last row of the text", "The last row guesses a token that is not in the text.")(lambda n, p: np.arange(n) >= p - 1),
     mistake("loss_rows", "slice from −1", "Without a prefix your slice begins at −1, which Python counts from the end, so it is empty. Then every row but the last counts.")(lambda n, p: loss_by_slice(n, p)),
+    mistake("loss_rows", "no place for the last row", "One row has no place in your answer. Give a boolean for each of the n tokens; the last one guesses nothing that is in the text, so it is False.")(lambda n, p: np.arange(1, n) >= p),
     mistake("loss_rows", "rows of the prefix", "These are the rows of the prefix. Most of them have read what they guess.")(lambda n, p: np.arange(n) < p),
     mistake("loss_rows", "targets for rows", "These are the tokens that may be guessed. Asked are the rows that guess them, each one before its token.")(lambda n, p: np.arange(n) >= p),
 ]
@@ -139,6 +140,7 @@ mistakes_6_2 = [
     mistake("informed", "one layer alone", "You looked at one layer. In the next, a token also has what those that it reads have read.")(lambda mask, layers, p: reach_of(mask, 1)[:p, :p].all(axis=1)),
     mistake("informed", "readers for those read", "You found the tokens that all of the source have read. Asked are those that have read all of it: rows.")(lambda mask, layers, p: reach_of(mask, layers)[:p, :p].all(axis=0)),
     mistake("informed", "whole text", "You asked for all of the text, what comes after the source too.")(lambda mask, layers, p: reach_of(mask, layers)[:p].all(axis=1)),
+    mistake("informed", "rows of the whole text", "You gave a boolean for every token of the text. Asked are the p tokens of the source.")(lambda mask, layers, p: reach_of(mask, layers)[:, :p].all(axis=1)),
     mistake("informed", "source cut out", "You cut the source out of the mask. Where tokens after it are read, they may carry something back: take the whole mask, and the source's part of the result.")(lambda mask, layers, p: reach_of(mask[:p, :p], layers).all(axis=1)),
     mistake("informed", "last token alone", "You looked whether it has read the last token of the source. It must have read all of them.")(lambda mask, layers, p: reach_of(mask, layers)[:p, p - 1]),
     mistake("informed", "own token forgotten", "A token keeps what it has, its own too, from layer to layer. So a way may be shorter than the number of layers.")(lambda mask, layers, p: (np.linalg.matrix_power(mask.astype(float), layers) > 0)[:p, :p].all(axis=1)),
@@ -218,6 +220,20 @@ def one_after_another(prompt, first, second):
     )
 
 
+def with_scale(prompt, first, second):
+    """Two full passes with scores that are divided by √d."""
+    texts = [np.concatenate([prompt, tokens]) for tokens in (first, second)]
+    return np.array(
+        [
+            [
+                softmax(x[:t] @ x[t - 1] / np.sqrt(x.shape[1])) @ x[:t]
+                for t in range(len(prompt) + 1, len(x) + 1)
+            ]
+            for x in texts
+        ]
+    )
+
+
 def unread(prompt, first, second):
     """Each output reads the past without its own token."""
     texts = [np.concatenate([prompt, tokens]) for tokens in (first, second)]
@@ -235,6 +251,7 @@ mistakes_6_3 = [
     mistake("fixed_beam", "prompt for one branch alone", "The second branch begins with an empty cache. It must read the prompt too.")(lambda prompt, first, second: in_turn(after_prompt(prompt), Cache(prompt.shape[1]), first, second)),
     mistake("fixed_beam", "prompt read twice", "The prompt stands twice in the cache. Each branch needs it once.")(lambda prompt, first, second: in_turn(*(after_prompt(np.tile(prompt, (2, 1))) for _ in range(2)), first, second)),
     mistake("fixed_beam", "tokens before branches", "Your first axis counts the tokens and your second the branches. Asked are two branches with m tokens each.")(lambda prompt, first, second: np.swapaxes(fixed_beam(prompt, first, second), 0, 1)),
+    mistake("fixed_beam", "scores divided by √d", "You divided the scores by √d, as `attention` does by itself. `Cache` does not: `scale=1`.")(lambda prompt, first, second: with_scale(prompt, first, second)),
     mistake("fixed_beam", "own token not read", "The newest token does not read itself. It enters the cache before it asks.", bug="own_position_left_out")(lambda prompt, first, second: unread(prompt, first, second)),
 ]
 
@@ -303,6 +320,29 @@ def without_empty(tokens, start, end, suffix_first):
     )
 
 
+def without_empty_suffix(tokens, start, end, suffix_first):
+    suffix = [] if end == len(tokens) else [SUF, *tokens[end:]]
+    prefix = [PRE, *tokens[:start]]
+    before = suffix + prefix if suffix_first else prefix + suffix
+    return np.array([*before, MID, *tokens[start:end], END])
+
+
+def without_empty_prefix(tokens, start, end, suffix_first):
+    prefix = [PRE, *tokens[:start]] if start else []
+    suffix = [SUF, *tokens[end:]]
+    before = suffix + prefix if suffix_first else prefix + suffix
+    return np.array([*before, MID, *tokens[start:end], END])
+
+
+def between_marks(arranged, order):
+    """The parts from mark to mark, as if the marks always stood in this order."""
+    tokens = arranged.tolist()
+    places = [tokens.index(mark) for mark in (*order, MID, END)]
+    one, two, middle = (tokens[places[k] + 1 : places[k + 1]] for k in range(3))
+    prefix, suffix = (one, two) if order[0] == PRE else (two, one)
+    return np.array(prefix + middle + suffix)
+
+
 def parts_of(arranged):
     marks = np.flatnonzero(arranged < 0)
     return [part[1:] for part in np.split(arranged, marks[1:])][:3]
@@ -317,10 +357,14 @@ mistakes_6_5 = [
     mistake("fim", "end included", "Your middle holds token `end` too. It goes up to that token and does not include it.")(lambda tokens, start, end, suffix_first: arranged_as(tokens[:start], tokens[end + 1 :], tokens[start : end + 1], suffix_first)),
     mistake("fim", "added, not joined", "`+` joins lists. Where one side is an array, it adds numbers. Make lists of the parts, or use `np.concatenate`.")(lambda tokens, start, end, suffix_first: PRE + tokens[:start] + SUF + tokens[end:] + MID + tokens[start:end] + END),
     mistake("fim", "empty parts left out", "You left out the mark of an empty part. It stands all the same, or nobody could tell which part is missing.")(lambda tokens, start, end, suffix_first: without_empty(tokens, start, end, suffix_first)),
+    mistake("fim", "empty parts left out", "You left out the mark of an empty part. It stands all the same, or nobody could tell which part is missing.")(lambda tokens, start, end, suffix_first: without_empty_suffix(tokens, start, end, suffix_first)),
+    mistake("fim", "empty parts left out", "You left out the mark of an empty part. It stands all the same, or nobody could tell which part is missing.")(lambda tokens, start, end, suffix_first: without_empty_prefix(tokens, start, end, suffix_first)),
     mistake("fim", "end taken for a length", "You took `end` for the length of the middle. It is the position at which the suffix begins.")(lambda tokens, start, end, suffix_first: arranged_as(tokens[:start], tokens[start + end :], tokens[start : start + end], suffix_first)),
     mistake("original", "order as it stands", "You took the marks out and left the parts as they stand. The middle belongs between the prefix and the suffix.")(lambda arranged: np.concatenate(parts_of(arranged))),
     mistake("original", "prefix first", "You took the first part for the prefix. With the suffix first it is the suffix: the mark tells.")(lambda arranged: (lambda one, two, middle: np.concatenate([one, middle, two]))(*parts_of(arranged))),
     mistake("original", "suffix first", "You took the first part for the suffix. With the prefix first it is the prefix: the mark tells.")(lambda arranged: (lambda one, two, middle: np.concatenate([two, middle, one]))(*parts_of(arranged))),
+    mistake("original", "marks in one order alone", "You look for the marks in one order alone. `SUF` stands before `PRE` or after it: a part goes from its own mark to the next one, whichever that is.")(lambda arranged: between_marks(arranged, (PRE, SUF))),
+    mistake("original", "marks in one order alone", "You look for the marks in one order alone. `SUF` stands before `PRE` or after it: a part goes from its own mark to the next one, whichever that is.")(lambda arranged: between_marks(arranged, (SUF, PRE))),
     mistake("original", "end kept", "`END` is still there. It is a mark, and no token of the text.")(lambda arranged: np.append(original(arranged), END)),
 ]
 
