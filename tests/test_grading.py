@@ -511,10 +511,10 @@ def test_a_fault_of_the_check_is_not_blamed_on_the_learner(exercise):
 
 def test_large_arrays_are_described(exercise):
     def question(student):
-        student.same("double", np.ones((30, 2)))
+        student.same("double", np.ones((70, 2)))
 
-    _, finding = judged(exercise, lambda x: 2 * x - np.eye(30, 2, 1), question=question)
-    assert finding.asked == "double(x=an array of shape (30, 2))"
+    _, finding = judged(exercise, lambda x: 2 * x - np.eye(70, 2, 1), question=question)
+    assert finding.asked == "double(x=an array of shape (70, 2))"
     assert finding.why == "The numbers differ most at [0, 1]: wanted 2, found 1."
 
 

@@ -1,5 +1,6 @@
 """What a learner's own inputs must be, what must move and what must stay: `lib.grading.inputs`."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.student import Student
+from lib.masks import causal
 
 Q, V = np.ones((3, 2)), np.ones((3, 4))
 
@@ -28,6 +30,32 @@ def test_arrays_that_fit_come_back_as_floats():
     assert {part.dtype for part in (q, k, v, flag)} == {np.dtype(np.float64)}
     [one] = ours.arrays("one", "n", n=2)
     assert one.tolist() == [1, 2]
+
+
+def test_a_mask_of_the_course_stands_for_its_array():
+    ours = student(mask=~causal)
+    [array] = ours.arrays("mask", "n n", n=3)
+    assert array.tolist() == np.triu(np.ones((3, 3)), 1).tolist()
+    for shape, n in [("n n", (2, 4)), ("n m", 3), ("", 3)]:
+        ask = partial(ours.arrays, "mask", shape, n=n)
+        told = refusal(ask)
+        assert told.why.startswith("`mask` is a Not, not a number or an array")
+        assert "`.dense(n)` makes an array (n, n)" in told.why
+
+
+def test_an_empty_array_is_told_as_such():
+    told = refusal(lambda: student(x=([1], [])).arrays("x", "n", "m"))
+    assert told.why.endswith("(n,) and (m,). None may be empty.")
+
+
+def test_a_diagnosis_speaks_with_the_words_of_its_question():
+    outputs = {"A": np.zeros(2)}
+    suspects = {1: lambda: np.zeros(2), 2: lambda: np.ones(2)}
+    called = ("report", "explanation")
+    for given, says in [([3], "There is no explanation 3"), ([2], "each report tells")]:
+        ask = partial(student(told=given).diagnoses, "told", outputs, suspects)
+        told = refusal(partial(ask, called=called))
+        assert says in told.why
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from lib.grading import pictures
 from lib.grading.answers import Answers
 from lib.grading.checks import verdict
 from lib.grading.example import FOLDED, example
+from lib.grading.feedback import Result
 from lib.grading.student import Student
 
 
@@ -58,12 +59,20 @@ def test_a_mask_is_drawn_in_rows():
         (np.array([1, 22]), "[1, 22]"),
         (np.array(3.0), "3"),
         (np.array([True, False]), "[True, False]"),
-        (np.zeros((5, 5)), "an array of shape (5, 5)"),
+        (np.zeros((5, 25)), "an array of shape (5, 25)"),
         (np.ones((40, 40), dtype=bool), "an array of shape (40, 40)"),
     ],
 )
 def test_numbers_are_written_on_one_line(array, text):
     assert pictures.shown(array) == text
+
+
+def test_a_matrix_that_is_long_for_one_line_is_written_in_rows():
+    rows = np.arange(28).reshape(4, 7)
+    assert pictures.shown(rows).splitlines()[1:3] == [
+        "[7, 8, 9, 10, 11, 12, 13]",
+        "[14, 15, 16, 17, 18, 19, 20]",
+    ]
 
 
 def test_a_table_has_the_numbers_and_frames_what_differs():
@@ -103,6 +112,16 @@ def test_a_wrong_mask_is_drawn_beside_the_wanted_one(exercise):
     tables = Tables(found.picture)
     assert tables.captions == ["Wanted", "Found"]
     assert tables.framed == [set(), {(0, 1), (1, 2)}]
+
+
+def test_every_argument_of_a_counterexample_is_shown(exercise):
+    exercise.pairs = lambda mask, x, by: by * mask.sum()
+    arguments = np.tri(3, dtype=bool), np.ones((6, 5)), 2
+    found = finding(exercise, lambda mask, x, by: 0, *arguments, name="pairs")
+    drawn = "mask:\n■⬚⬚\n■■⬚\n■■■\nx:" + "\n[1, 1, 1, 1, 1]" * 6
+    assert found.asked == f"pairs(mask, x, by=2)\n{drawn}"
+    page = Result("90.1", "wrong", 1, "", (0, 1), found)._repr_html_()
+    assert "■⬚⬚<br>■■⬚<br>■■■" in page
 
 
 def test_numbers_in_place_of_a_mask_are_shown_as_numbers(exercise):

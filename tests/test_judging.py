@@ -137,7 +137,7 @@ def test_a_name_that_later_inputs_contradict_is_a_guess(doubling):
     finding = told(doubling, lambda x: x**3, ONE, THREE, name="double")
     assert finding.misconception == ""
     assert finding.why == (
-        "On this input that is the same as “square”, on others it is not. So this is a guess: You squared it."
+        "Perhaps “square”: You squared it. (A guess: on this input yours gives the same, on others it does not.)"
     )
     finding = told(doubling, lambda x: x * x, ONE, THREE, name="double")
     assert (finding.misconception, finding.why) == ("square", "You squared it.")

@@ -17,6 +17,7 @@ from lib.grading.faults import (
     faults_in_words,
     kind,
 )
+from lib.masks import Mask
 
 __all__ = ["Answers", "Unsolved", "Wrong"]
 
@@ -113,10 +114,12 @@ class Answers:
             )
         return str(answer).strip()
 
-    def value(self, name: str) -> np.ndarray:
-        """The learner's number, list or array of that name, as an array."""
+    def value(self, name: str, *, length: int | None = None) -> np.ndarray:
+        """The learner's number, list or array of that name, as an array; of a mask that for so many positions."""
         answer = self.look_up(name)
         with faults_in_words(name, answer):
+            if length is not None and isinstance(answer, Mask):
+                answer = answer.dense(length)
             return as_numbers(answer, f"`{name}` is")
 
     def values(self, name: str, count: int) -> tuple[np.ndarray, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lib.grading.containment import Asked
 from lib.grading.feedback import Finding
+from lib.masks import Mask
 from lib.readings.tables import is_tensor
 
 # What to say about errors that beginners meet, by a pattern of their message.
@@ -133,6 +134,8 @@ def _advice_on(answer: object) -> str:
     """How to make numbers of some things that beginners give instead."""
     if isinstance(answer, GeneratorType | map | zip | range):
         return " It gives its numbers one after another; `list(…)` around it, or `[… for …]`, makes a list of them."
+    if isinstance(answer, Mask):
+        return " It is a rule for texts of every length; `.dense(n)` makes an array (n, n) of it."
     if isinstance(answer, str) and re.fullmatch(r"-?\d+,\d+", answer.strip()):
         return f" {COMMA} And no quotation marks belong around a number."
     if isinstance(answer, str | tuple | list) and re.search(r"'-?\d", repr(answer)):

@@ -31,14 +31,18 @@ class Inputs:
 
         A shape names its axes, such as "n d_k", and is "" for one number; with one shape `name` is that array and
         not a tuple. `sizes` gives an axis its size, or the least and the largest; every axis has at least one place.
-        `largest` bounds the size of every number.
+        `largest` bounds the size of every number. Where one array "n n" with a given n is asked for, a `Mask` will do.
         """
         several = len(shapes) > 1
-        parts = list(self.values(name, len(shapes))) if several else [self.value(name)]
+        if several:
+            parts = list(self.values(name, len(shapes)))
+        else:
+            parts = [self.value(name, length=_length_of_square(shapes[0], sizes))]
         found = [part.shape for part in parts]
         if not _fit(found, [shape.split() for shape in shapes], sizes):
             raise Wrong(
-                f"{name}: expected {_in_words(shapes, sizes)}.",
+                f"{name}: expected {_in_words(shapes, sizes)}."
+                + " None may be empty." * any(0 in shape for shape in found),
                 found=f"shape{'s' * several} {', '.join(map(str, found))}",
             )
         for part in parts:
@@ -96,17 +100,19 @@ class Inputs:
         suspects: dict[int, Callable],
         *arguments,
         at_least: int | None = None,
+        called: tuple[str, str] = ("output", "bug"),
     ) -> None:
         """The learner's tuple `name` tells for each output, in order, which suspect made it from the arguments.
 
         `outputs` are rounded to three decimals, as they are shown. What a wrongly named suspect gives is not told, or
         one could name the suspects one after another and read the answer off. All must be right, or `at_least` so
-        many.
+        many. The question says what an output and a suspect are `called`.
         """
-        told = self._numbered(name, len(outputs), len(suspects))
+        output, suspect = called
+        told = self._numbered(name, len(outputs), len(suspects), suspect)
         made = [suspects[number](*arguments).round(3) for number in told]
         right = sum(map(np.array_equal, outputs.values(), made))
-        _enough(right, len(outputs), at_least)
+        _enough(right, len(outputs), at_least, output)
 
     def recognises(
         self, name: str, *, suspects: int, at_least: int | None = None
@@ -120,25 +126,36 @@ class Inputs:
         told = self._numbered(name, len(wanted), suspects)
         _enough(int((wanted == told).sum()), len(wanted), at_least)
 
-    def _numbered(self, name: str, count: int, suspects: int) -> np.ndarray:
+    def _numbered(
+        self, name: str, count: int, suspects: int, called: str = "bug"
+    ) -> np.ndarray:
         """The learner's tuple of `count` numbers of suspects, which are numbered from 1."""
         [told] = self.arrays(name, "n", n=count)
         if unknown := [
             number for number in told if number not in range(1, suspects + 1)
         ]:
             raise Wrong(
-                f"There is no bug {unknown[0]:g}; they are numbered from 1 to {suspects}."
+                f"There is no {called} {unknown[0]:g}; they are numbered from 1 to {suspects}."
             )
         return told
 
 
-def _enough(right: int, count: int, at_least: int | None) -> None:
+def _enough(
+    right: int, count: int, at_least: int | None, output: str = "output"
+) -> None:
     """All `count` answers are right, or `at_least` so many; otherwise it is told how many are, and not which."""
     if right < (count if at_least is None else at_least):
         raise Wrong(
-            f"{right} of {count} {'is' if right == 1 else 'are'} right. Which ones, a look at each output tells: what "
-            "should it be, and what is it?"
+            f"{right} of {count} {'is' if right == 1 else 'are'} right. Which ones, a look at each {output} tells: "
+            "what should it be, and what is it?"
         )
+
+
+def _length_of_square(shape: str, sizes: dict) -> int | None:
+    """The given n of a shape "n n"; None for any other shape."""
+    first, *others = shape.split() or [""]
+    size = sizes.get(first)
+    return size if others == [first] and isinstance(size, int) else None
 
 
 def _fit(found: list[tuple], wanted: list[list[str]], sizes: dict) -> bool:

@@ -30,7 +30,7 @@ class Name(NamedTuple):
         if self.certain:
             return {"why": why, "misconception": name, "bug": self.known.bug}
         return {
-            "why": f"On this input that is the same as “{name}”, on others it is not. So this is a guess: {why}"
+            "why": f"Perhaps “{name}”: {why} (A guess: on this input yours gives the same, on others it does not.)"
         }
 
 

@@ -71,23 +71,33 @@ def drawable(array: np.ndarray) -> bool:
 
 
 def call_text(name: str, function: Callable, arguments: tuple) -> str:
-    """The call as one would write it, with the names of the parameters."""
+    """The call as one would write it, with the names of the parameters; what takes several lines stands below it."""
     given = inspect.signature(function).bind(*arguments).arguments
+    texts = {parameter: argument(value) for parameter, value in given.items()}
+    drawn = {parameter: text for parameter, text in texts.items() if "\n" in text}
     parts = [
-        f"{parameter}={array_text(value) if isinstance(value, np.ndarray) else argument(value)}"
-        for parameter, value in given.items()
+        parameter if parameter in drawn else f"{parameter}={text}"
+        for parameter, text in texts.items()
     ]
-    return f"{name}({', '.join(parts)})"
+    below = [f"{parameter}:\n{text}" for parameter, text in drawn.items()]
+    return "\n".join([f"{name}({', '.join(parts)})", *below])
 
 
-def argument(value: object) -> object:
-    """An argument that is no array, for the eye: of a function its name."""
-    return getattr(value, "__name__", value)
+def argument(value: object) -> str:
+    """An argument for the eye: an array as `shown`, of a function its name."""
+    if isinstance(value, np.ndarray):
+        return shown(value)
+    return str(getattr(value, "__name__", value))
 
 
 def shown(array: np.ndarray) -> str:
-    """The array as text: a mask drawn, anything else as its numbers."""
-    return mask_text(array) if is_mask(array) and drawable(array) else array_text(array)
+    """The array as text: a mask drawn, a matrix that is long for one line in rows, anything else as its numbers."""
+    if array.ndim == 2 and drawable(array):
+        if is_mask(array):
+            return mask_text(array)
+        if array.size > SHOWN >= array.shape[1]:
+            return "\n".join(map(array_text, array))
+    return array_text(array)
 
 
 def table(caption: str, array: np.ndarray, differs: np.ndarray | None = None) -> str:

@@ -66,9 +66,9 @@ class Student(Inputs):
             np.float64
         )
 
-    def value(self, name: str) -> np.ndarray:
-        """The learner's number or array `name`, as float64."""
-        return self._answers.value(name).astype(np.float64)
+    def value(self, name: str, *, length: int | None = None) -> np.ndarray:
+        """The learner's number or array `name`, as float64; of a `Mask` its array for `length` positions."""
+        return self._answers.value(name, length=length).astype(np.float64)
 
     def values(self, name: str, count: int) -> tuple[np.ndarray, ...]:
         """The learner's tuple `name` of `count` arrays, as float64."""
