@@ -197,3 +197,9 @@ def test_recorded_runs_are_recognised_by_the_reference_answer():
     )
     assert "no bug 5;" in refusal(lambda: ask((3, 1, 5))).why
     assert "with n = 3" in refusal(lambda: ask((3, 1))).why
+
+    words = {"called": "way", "look": "Look!", "mixed_up": {(3, 2, 1): "Turned!"}}
+    assert "no way 5;" in refusal(lambda: ask((3, 1, 5), **words)).why
+    assert refusal(lambda: ask((2, 1, 1), **words)).why == "1 of 3 is right. Look!"
+    turned = refusal(lambda: ask(np.array([3.0, 2.0, 1.0]), **words))
+    assert turned.why == "1 of 3 is right. Turned!"

@@ -115,16 +115,25 @@ class Inputs:
         _enough(right, len(outputs), at_least, output)
 
     def recognises(
-        self, name: str, *, suspects: int, at_least: int | None = None
+        self,
+        name: str,
+        *,
+        suspects: int,
+        at_least: int | None = None,
+        called: str = "bug",
+        look: str = "",
+        mixed_up: dict[tuple[int, ...], str] | None = None,
     ) -> None:
         """The learner's tuple `name` tells for each recorded run, in order, the number of the suspect that made it.
 
         As `diagnoses`, for outputs that cannot be made again in a moment, such as losses: the reference answer says
-        which number is right.
+        which number is right. `look` says where to look when some are wrong, and `mixed_up` for tuples that have a
+        reason of their own.
         """
         wanted = np.asarray(self.reference(name))
-        told = self._numbered(name, len(wanted), suspects)
-        _enough(int((wanted == told).sum()), len(wanted), at_least)
+        told = self._numbered(name, len(wanted), suspects, called)
+        look = (mixed_up or {}).get(tuple(told), look)
+        _enough(int((wanted == told).sum()), len(wanted), at_least, look=look)
 
     def _numbered(
         self, name: str, count: int, suspects: int, called: str = "bug"
@@ -141,13 +150,17 @@ class Inputs:
 
 
 def _enough(
-    right: int, count: int, at_least: int | None, output: str = "output"
+    right: int,
+    count: int,
+    at_least: int | None,
+    output: str = "output",
+    look: str = "",
 ) -> None:
     """All `count` answers are right, or `at_least` so many; otherwise it is told how many are, and not which."""
     if right < (count if at_least is None else at_least):
+        usual = f"Which ones, a look at each {output} tells: what should it be, and what is it?"
         raise Wrong(
-            f"{right} of {count} {'is' if right == 1 else 'are'} right. Which ones, a look at each {output} tells: "
-            "what should it be, and what is it?"
+            f"{right} of {count} {'is' if right == 1 else 'are'} right. {look or usual}"
         )
 
 

@@ -66,6 +66,12 @@ def shifted_by_the_loudest(scores, allowed):
     return exponentials / np.where(total == 0, 1, total)
 
 
+def tiny_sums(scores, allowed):
+    masked = hide(scores, allowed, -1e9)
+    weights = np.exp(masked - masked.max(axis=-1, keepdims=True)) * allowed
+    return weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
+
+
 def not_shifted(scores, allowed):
     exponentials = np.exp(hide(scores, allowed))
     total = exponentials.sum(axis=-1, keepdims=True)
@@ -77,6 +83,9 @@ mistakes_3_1 = [
     mistake("safe_softmax", "an empty row shared out evenly", "Where all keys are hidden, your row shares its weight out among the hidden keys. If you fill in the lowest number of the format: equal scores have equal weights, however low they are. Only −∞ is below every score, and such a row must be 0.", bug="uniform_empty_row")(lambda scores, allowed: textbook(hide(scores, allowed, np.finfo(np.float32).min))),
     mistake("safe_softmax", "large negative number for −∞", "You fill in a large negative number. Here an allowed score is lower still, so the hidden key gets the weight. Only −∞ is below every score.", bug="large_negative_number")(lambda scores, allowed: textbook(hide(scores, allowed, -1e9))),
     mistake("safe_softmax", "−∞ added", "You add −∞. A hidden score may be infinite or NaN itself, and ∞ − ∞ is NaN, as is everything that NaN is added to. Replace the hidden score.")(lambda scores, allowed: textbook(scores + np.where(allowed, 0, -np.inf))),
+    mistake("safe_softmax", "−∞ added, and NaN swept away", "You add −∞. A hidden score may be infinite or NaN itself, and then the whole row is NaN, and 0 after the sweeping. Replace the hidden score.")(lambda scores, allowed: np.nan_to_num(textbook(scores + np.where(allowed, 0, -np.inf)))),
+    mistake("safe_softmax", "one shift for all rows", "You subtract the largest score of the whole table. In a row that is far below it, every exponential is rounded to 0. Each row needs a shift of its own: `keepdims=True` keeps one number for each row.")(lambda scores, allowed: np.nan_to_num(shifted_by_the_loudest(scores, allowed))),
+    mistake("safe_softmax", "−10⁹ filled in, then times the mask", "Here an allowed score lies below the number that you fill in, and is rounded to 0 beside it. Only −∞ is below every score.")(lambda scores, allowed: tiny_sums(scores, allowed)),
     mistake("safe_softmax", "scores times the mask", "A score times 0 is 0, and e⁰ = 1: every hidden key still takes part (and ∞ · 0 is NaN). A hidden score must become −∞.", bug="multiplicative_mask")(lambda scores, allowed: textbook(scores * allowed)),
     mistake("safe_softmax", "scores set to zero", "A score of 0 is not silence: e⁰ = 1, so every hidden key still takes part. A hidden score must become −∞.", bug="zeroed_scores")(lambda scores, allowed: textbook(hide(scores, allowed, 0.0))),
     mistake("safe_softmax", "masked after the softmax", "The hidden weights are 0, but the hidden keys were in the sum: your rows do not sum to 1. Hide before the exponential.", bug="masked_after_the_softmax")(lambda scores, allowed: textbook(scores) * allowed),
@@ -127,6 +136,9 @@ THRESHOLD = {
 
 mistakes_3_2 = [
     mistake("enough", "smallest normal number", "`tiny` is the smallest normal number. Below it a format still has subnormal numbers, with fewer and fewer digits, and a weight of that size is not 0.")(lambda dtype, lead=0.0: rounded_up(lead - np.log(digits_of(dtype)["tiny"]))),
+    mistake("enough", "the half in the format itself", "2 over the smallest number is too large for the format, and half of it is 0 there: both logarithms are infinite. Subtract logarithms instead, in float64.")(lambda dtype, lead=0.0: np.ceil(lead + np.log(2 / np.finfo(dtype).smallest_subnormal))),
+    mistake("enough", "smallest normal number", "`tiny` is the smallest normal number. Below it a format still has subnormal numbers, with fewer and fewer digits, and a weight of that size is not 0.")(lambda dtype, lead=0.0: rounded_up(lead + np.log(2) - np.log(digits_of(dtype)["tiny"]))),
+    mistake("enough", "lead not rounded", "Asked is a whole number. Add the lead first, and round up once.")(lambda dtype, lead=0.0: rounded_up(THRESHOLD[dtype]) + lead),
     mistake("enough", "half forgotten", "Here the weight equals the smallest number. What lies between its half and itself is rounded up to it, and so is not 0 yet.")(lambda dtype, lead=0.0: rounded_up(lead - np.log(digits_of(dtype)["smallest_subnormal"]))),
     mistake("enough", "no longer seen beside 1", "`eps` tells what is lost when it is added to 1. The hidden weight need not be added to be there: it stands alone in its column.")(lambda dtype, lead=0.0: rounded_up(lead - np.log(digits_of(dtype)["eps"]))),
     mistake("enough", "the largest number", "You ask for the largest number of the format. What counts here is the smallest, for the weight is small.")(lambda dtype, lead=0.0: rounded_up(lead + np.log(digits_of(dtype)["max"]))),

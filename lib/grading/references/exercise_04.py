@@ -147,6 +147,7 @@ mistakes_4_1 = [
     mistake("is_causal", "the first output alone", "You look at the first output alone. Here a later query reads ahead, and the first does not.")(lambda f, x: no_move(f, x, lambda j: slice(0, min(j, 1)))),
     mistake("is_causal", "two neighbours alone", "You look at the output just before the changed token alone. Here an output far before it moves.")(lambda f, x: no_move(f, x, lambda j: slice(max(j - 1, 0), j))),
     mistake("is_causal", "NaN for another token", "NaN goes further than the function reads: a masked layer has the weight 0 there, and 0 · NaN is NaN. Take an ordinary other token.")(lambda f, x: no_move(f, x, lambda j: slice(j), by=np.nan)),
+    mistake("is_causal", "a step too small", "Your change is so small that every move looks like rounding. Change the token a lot.")(lambda f, x: no_move(f, x, lambda j: slice(j), by=1e-9)),
     mistake("is_causal", "the future in another order", "You put the future in another order. A mean of all tokens does not notice that, though it reads every one. Put another token there.")(lambda f, x: all(np.allclose(f(np.concatenate([x[:j], x[j:][::-1]]))[:j], f(x)[:j]) for j in range(len(x)))),
     mistake("is_causal", "prefixes compared", "You cut the text off, and so change its length. This function looks at the length, and at no later token: it is causal.", bug="position_over_length")(lambda f, x: all(np.allclose(f(x[:t]), f(x)[:t]) for t in range(1, len(x) + 1))),
     mistake("is_causal", "turned around", "This is True where the future is read, and False where it is not.")(lambda f, x: not no_move(f, x, lambda j: slice(j))),
@@ -226,6 +227,24 @@ def shown_by_all(f, words, n, least=1e-9):
     return np.any([shown_by(f, np.tile(a, (n, 1)), b, least) for a, b in pairs], axis=0)
 
 
+def shown_by_pairs(f, words, n):
+    """Each pair of words in one order alone."""
+    pairs = [(a, b) for i, a in enumerate(words) for b in words[i + 1 :]]
+    return np.any([shown_by(f, np.tile(a, (n, 1)), b) for a, b in pairs], axis=0)
+
+
+def on_random_texts(f, words, n):
+    rng = np.random.default_rng(0)
+    texts = [words[rng.integers(len(words), size=n)] for _ in range(60)]
+    return np.any([shown_by(f, text, b) for text in texts for b in words], axis=0)
+
+
+def on_the_diagonal_too(f, words, n):
+    """What many ordinary texts show: the mask, and each query's own token where there are weights to change."""
+    mask = recover_mask(f, words, n)
+    return mask | np.diag(mask.sum(axis=1) > 1)
+
+
 def on_a_mixed_text(f, words, n):
     mixed = np.array([words[i % len(words)] for i in range(n)])
     return np.any([shown_by(f, mixed, other) for other in words], axis=0)
@@ -236,6 +255,9 @@ mistakes_4_2 = [
     mistake("recover_mask", "two words in both orders", "You try the first two words, in both orders. They may have the same value: try the others, too.")(lambda f, words, n: shown_by(f, np.tile(words[0], (n, 1)), words[1]) | shown_by(f, np.tile(words[1], (n, 1)), words[0])),
     mistake("recover_mask", "what every pair shows", "You keep what every pair of words shows. A pair that shows nothing proves nothing: keep what some pair shows.")(lambda f, words, n: np.all([shown_by(f, np.tile(a, (n, 1)), b) for a in words for b in words if (a != b).any()], axis=0)),
     mistake("recover_mask", "tokens that differ", "Your text has different words in it. Then output j moves with token j even if it does not read it: its query changes, and with it all weights. Begin with equal words.")(lambda f, words, n: on_a_mixed_text(f, words, n)),
+    mistake("recover_mask", "tokens that differ", "Your text has different words in it. Then output j moves with token j even if it does not read it: its query changes, and with it all weights. Begin with equal words.")(lambda f, words, n: on_the_diagonal_too(f, words, n)),
+    mistake("recover_mask", "tokens that differ", "Your text has different words in it. Then output j moves with token j even if it does not read it: its query changes, and with it all weights. Begin with equal words.")(lambda f, words, n: on_random_texts(f, words, n)),
+    mistake("recover_mask", "each pair in one order", "You try each pair of words in one order. Where scores are loud, b among a may show what a among b does not.")(lambda f, words, n: shown_by_pairs(f, words, n)),
     mistake("recover_mask", "own keys left out", "The diagonal belongs to the mask as well: some queries may read their own key.")(lambda f, words, n: shown_by_all(f, words, n) & ~np.eye(n, dtype=bool)),
     mistake("recover_mask", "own keys always in", "You let each query read its own key. Here some may not.")(lambda f, words, n: shown_by_all(f, words, n) | np.eye(n, dtype=bool)),
     mistake("recover_mask", "made causal", "You leave the future out. This head reads some of it: that is what you were to find.")(lambda f, words, n: shown_by_all(f, words, n) & np.tri(n, dtype=bool)),
@@ -306,6 +328,9 @@ mistakes_4_4 = [
     mistake("fixed_layer", "joined by or", "A key may be read if both rules allow it; here one is enough.", bug="and_for_or")(lambda x, is_causal, real=None: self_attention(x, order(x, is_causal) | padding_of(x, real))),
     mistake("fixed_layer", "padding on the side of the queries", "You hide the rows of padded queries. It is their keys, the columns, that nobody may read.", bug="padding_on_the_query_side")(lambda x, is_causal, real=None: self_attention(x, order(x, is_causal) & padding_of(x, real)[:, None])),
     mistake("fixed_layer", "queries of padding silenced", "The outputs of padded queries are zeros. Here they are like all others, and read what they may.")(lambda x, is_causal, real=None: fixed_layer(x, is_causal, real) * padding_of(x, real)[:, None]),
+    mistake("fixed_layer", "tokens of padding set to zero", "A token of zeros still has the score 0, and e⁰ = 1: it takes part of the weight. Hide its key by the mask.")(lambda x, is_causal, real=None: self_attention(x * padding_of(x, real)[:, None], order(x, is_causal))),
+    mistake("fixed_layer", "keys and values of padding set to zero", "A key of zeros still has the score 0, and e⁰ = 1: it takes part of the weight. Hide it by the mask.")(lambda x, is_causal, real=None: attention(x, x * padding_of(x, real)[:, None], x * padding_of(x, real)[:, None], order(x, is_causal))),
+    mistake("fixed_layer", "NaN where nothing may be read", "All is well, but for a query that may read nothing: 0/0 is NaN there. It must have zeros.", bug="nan_row")(lambda x, is_causal, real=None: np.where((order(x, is_causal) & padding_of(x, real)).any(axis=1)[:, None], fixed_layer(x, is_causal, real), np.nan)),
     mistake("fixed_layer", "triangle turned around", "The triangle is turned around: every query reads its future alone.", bug="transposed_mask")(lambda x, is_causal, real=None: self_attention(x, (order(x, True).T if is_causal else True) & padding_of(x, real))),
 ]
 
