@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lib.engine import tiled
+from lib.engine.cutting import plan
 from lib.masks import causal, padding, sink, window
 from lib.torch_attention import attention, choose_backend
 
@@ -129,3 +130,14 @@ def test_a_change_of_the_keys_alone_moves_the_outputs_as_the_page_says():
         return lambda k: torch.func.jvp(lambda k: f(q, k, v), (k,), (k.flip(-2),))
 
     assert_as_dense(changed, (k,), "tiled")
+
+
+def test_what_is_mapped_over_may_stand_on_any_axis():
+    x = [y.detach() for y in qkv(128, (2, 3))]
+    same = plan(MASK, 128, 128, None, x[0].device), 0.5, None
+
+    def outputs(*x):
+        return tiled.OverPieces.apply(*x, *same)[0]
+
+    moved = torch.vmap(outputs, 1)(*(y.movedim(0, 1) for y in x))
+    torch.testing.assert_close(moved, torch.stack([*map(outputs, *x)]))

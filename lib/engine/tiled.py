@@ -105,15 +105,11 @@ class OverPieces(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, *tangents):
         qkv = ctx.saved_tensors[:3]
-        tangents = tuple(
-            torch.zeros_like(x) if tangent is None else tangent
-            for x, tangent in zip(qkv, tangents, strict=False)
-        )
         function = partial(_over_all_pairs, ctx.pairs, ctx.scale)
         output, to_inputs = torch.func.vjp(function, *qkv)
         # The gradients depend on that of the output as the output's change does on the inputs' change, transposed.
         _, transposed = torch.func.vjp(to_inputs, torch.zeros_like(output))
-        return *transposed(tangents), None, None
+        return *transposed(tangents[:3]), None, None
 
     @staticmethod
     def vmap(info, in_dims, *inputs):
