@@ -43,6 +43,7 @@ define STATIC
 	@$(BIN)/python -m lib exercises --check
 	@$(BIN)/python -m lib ledger --check
 	@$(BIN)/python -m lib zoo --check
+	@$(BIN)/python -m lib concept_test --check
 	@$(BIN)/python -m lib notebooks --check
 endef
 

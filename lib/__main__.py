@@ -31,6 +31,10 @@ COMMANDS = {
         "lib.authoring.zoo",
         "write the page Bug zoo from lib/bugs, or check it",
     ),
+    "concept_test": (
+        "lib.authoring.concept_test",
+        "write the ten questions before and after the course, or check them",
+    ),
 }
 NEEDS_A_CLONE = (
     "the installed package has no tools for writing the course: clone the repository, "

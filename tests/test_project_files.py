@@ -120,8 +120,8 @@ def test_the_readme_gives_the_commands_that_make_runs():
 def test_what_is_generated_is_marked_as_such():
     generated = [*ROOT.glob("exercises/*.ipynb"), ROOT / "book/map.md"]
     generated += [*ROOT.glob("lib/grading/references/exercise_*.py")]
-    generated += [ROOT / "book/bug_zoo.md"]
-    by_hand = [*ROOT.glob("solutions/*.ipynb"), ROOT / "book/ledger.yml"]
+    generated += [ROOT / "book/bug_zoo.md", *ROOT.glob("book/concept_test_*.md")]
+    by_hand = [*ROOT.glob("solutions/*.ipynb"), *ROOT.glob("book/*.yml")]
     asked = [path.relative_to(ROOT).as_posix() for path in generated + by_hand]
     command = ["git", "-C", ROOT, "check-attr", "linguist-generated", "--", *asked]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

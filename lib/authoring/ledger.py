@@ -129,16 +129,24 @@ def _faults(
         faults.append(
             f"document {row['document']!r} is not one of '000', '004' and null"
         )
-    if not (root / row["page"]).is_file():
-        faults.append(f"there is no page {row['page']}")
-    elif row["heading"] not in headings_of(root / row["page"]):
-        faults.append(f"{row['page']} has no heading {row['heading']!r}")
+    faults += astray(row, root, headings_of)
     file, _, proof = row["proof"].partition("::" if ".py" in row["proof"] else "#")
     if not (root / file).is_file() or proof not in names_of(root / file):
         faults.append(
             f"there is no proof {row['proof']}; expected notebook.ipynb#cell-id or test.py::test_name"
         )
     return faults
+
+
+def astray(
+    place: dict, root: Path, headings_of: Callable[[Path], list[str]]
+) -> list[str]:
+    """What is wrong with a place of the course, which has a `page` and a `heading`: one sentence, or none."""
+    if not (root / place["page"]).is_file():
+        return [f"there is no page {place['page']}"]
+    if place["heading"] not in headings_of(root / place["page"]):
+        return [f"{place['page']} has no heading {place['heading']!r}"]
+    return []
 
 
 def headings(page: Path) -> list[str]:

@@ -35,9 +35,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     ):
         part.setup(app)
     app.connect("config-inited", _ship_static_files)
-    app.add_css_file("course.css")
-    app.add_css_file("explore.css")
-    app.add_js_file("explore.js")
+    for sheet in ("course.css", "explore.css", "concept_test.css"):
+        app.add_css_file(sheet)
+    for script in ("explore.js", "concept_test.js"):
+        app.add_js_file(script)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
