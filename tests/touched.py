@@ -35,7 +35,7 @@ WATCHED = {
     "tests/benchmarks/*": "tests/test_benchmarks.py",
     "tests/colab/*": "tests/test_colab.py",
     "lib/grading/references/*": "tests/test_exercises.py",
-    "book/concept_test*": "tests/test_concept_test.py tests/browser/test_concept_test_page.py",
+    "book/concept_test*": "tests/test_concept_answers.py tests/browser/test_concept_test_page.py",
     "book/_ext/static/concept_test.*": "tests/browser/test_concept_test_page.py",
     "book/ledger.yml": "tests/test_ledger.py tests/test_claims.py",
     "book/*": "tests/test_book.py tests/test_ledger.py",

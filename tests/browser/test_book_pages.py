@@ -101,6 +101,19 @@ def test_a_prediction_opens_when_it_is_clicked(open_page, address, phone):
     expect(answer.locator("p").first).to_be_visible()
 
 
+@pytest.mark.parametrize("form", ["before", "after"])
+def test_the_ten_questions_are_counted(open_page, address, form):
+    page = open_page(f"{address}/book/concept_test_{form}.html", color_scheme="dark")
+    for question in page.locator("div.question").all():
+        classes = question.locator("details").evaluate_all(
+            "all => all.map(answer => answer.className)"
+        )
+        question.get_by_role("radio").nth(classes.index("answer right")).check()
+    page.get_by_role("button", name="Show my score").click()
+    expect(page.locator(".points")).to_have_text("10 of 10")
+    expect(page.locator("details.right .read-on").first).to_be_visible()
+
+
 def test_no_script_complains(open_page, address):
     page = open_page(f"{address}/search.html")
     complaints = []
