@@ -90,7 +90,7 @@
     const given = first.beliefs.filter(([number, belief]) => now.get(number) && sentence(belief));
     const words = element("p", {}, `On ${day(first.date)}, before the course, it was ${first.score} of ${told.length}.`);
     if (!given.length) return [words];
-    words.append(" What you believed then and did not choose now:");
+    words.append(" Beliefs behind your answers then, and no longer:");
     return [words, element("ul", {}, ...given.map(([, belief]) => element("li", {}, sentence(belief))))];
   }
 
