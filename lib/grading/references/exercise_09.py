@@ -514,9 +514,12 @@ def kept(layer):
 
 
 i, j = np.ogrid[:BLOCKS, :BLOCKS]
-last_of = [j % 4**level == 4**level - 1 for level in range(5)]  # of 1, 4, 16, … blocks
-near = [(j <= i) & (i - j < 4 ** (level + 1)) for level in range(5)]
-layers = np.array([own | (j == i) for own in map(np.logical_and, last_of, near)])
+layers = np.array(
+    [  # the ends of the last finished stretches of m blocks
+        (j == i) | (j < i) & (i - j < 4 * m) & (j % m == m - 1)
+        for m in (1, 4, 16, 64, 256)
+    ]
+)
 
 
 def over_blocks(*rules):
