@@ -15,10 +15,10 @@ TITLE = "Long sequences on the GPU"
 TITLES = {
     "9.1": "From memory: two pieces of one row",
     "9.2": "Find the bug: a kernel with two faults",
-    "9.3": "What the tiles cost",
+    "9.3": "What does a tile cost?",
     "9.4": "Break two kernels",
     "9.5": "Diagnosis: two devices",
-    "9.6": "Design: eight blocks a row",
+    "9.6": "Design: four blocks a row",
 }
 POINTS = {
     "9.1": 2,
@@ -243,55 +243,68 @@ def window_mask(n, w):
     return (j <= i) & (i - j < w)
 
 
-def tiles_read(n, w, tile):
-    """How many tiles hold an allowed pair.
+def partial_tiles(n, w, tile):
+    """How many tiles hold allowed and forbidden pairs.
 
-    >>> tiles_read(8, 4, 2)
-    9
+    >>> int(partial_tiles(8, 5, 2))
+    6
     """
-    rows = n // tile
-    left = min((w - 1 + tile - 1) // tile, rows - 1)  # tiles left of the diagonal
-    return rows * (left + 1) - left * (left + 1) // 2
+    row = np.arange(n // tile)  # a row of tiles, and how many stand to its left
+    read = np.minimum(row, -(-(w - 1) // tile)) + 1
+    full = np.minimum(row, max(w // tile - 1, 0))
+    return (read - full).sum()
 
 
-def waste(n, w, tile):
-    """Which part of the multiplied pairs the mask forbids.
+def cost(n, w, tile, start):
+    """What all tiles cost.
 
-    >>> round(waste(8, 4, 2), 3)
-    0.278
+    >>> int(cost(8, 5, 2, 10))
+    150
     """
-    allowed = n * w - w * (w - 1) // 2
-    return 1 - allowed / (tiles_read(n, w, tile) * tile**2)
+    row = np.arange(n // tile)
+    read = (np.minimum(row, -(-(w - 1) // tile)) + 1).sum()
+    return read * (tile**2 + start) + partial_tiles(n, w, tile) * tile**2
 
 
-def tiles_with(rows, left):
-    left = min(left, rows - 1)
-    return rows * (left + 1) - left * (left + 1) // 2
+def left_of(n, tile, most):
+    """The tiles to the left of the diagonal, at most so many a row."""
+    return int(np.minimum(np.arange(n // tile), max(most, 0)).sum())
 
 
-def allowed_pairs(n, w):
-    return n * w - w * (w - 1) // 2
+def read_tiles(n, w, tile):
+    return n // tile + left_of(n, tile, -(-(w - 1) // tile))
+
+
+def cost_with(n, w, tile, start, read=None, fetched=None, asked=None):
+    read = read_tiles(n, w, tile) if read is None else read
+    fetched = read if fetched is None else fetched
+    asked = partial_tiles(n, w, tile) if asked is None else asked
+    return (read + asked) * tile**2 + fetched * start
 
 
 mistakes_9_3 = [
-    mistake("tiles_read", "window divided by tile", "You counted w // tile tiles to the left of the diagonal. How many does the *first* query of a tile need, which has no other key in its own tile?")(lambda n, w, tile: tiles_with(n // tile, w // tile)),
-    mistake("tiles_read", "window rounded up", "You rounded w / tile up. A query's own key is one of the w; only the w − 1 others lie to the left.")(lambda n, w, tile: tiles_with(n // tile, -(-w // tile))),
-    mistake("tiles_read", "far edge rounded down", "You rounded (w − 1) / tile down. A tile that the window cuts is read too.")(lambda n, w, tile: tiles_with(n // tile, (w - 1) // tile)),
-    mistake("tiles_read", "diagonal left out", "You left out the tiles on the diagonal.")(lambda n, w, tile: tiles_with(n // tile, -(-(w - 1) // tile)) - n // tile),
-    mistake("tiles_read", "first rows taken for full", "You gave every row of tiles as many as the last one. The rows at the top have fewer to their left.")(lambda n, w, tile: n // tile * (min(-(-(w - 1) // tile), n // tile - 1) + 1)),
-    mistake("tiles_read", "first rows taken for full", "You gave every row of tiles as many as the last one. The rows at the top have fewer to their left.")(lambda n, w, tile: n // tile * (-(-(w - 1) // tile) + 1)),
-    mistake("tiles_read", "whole triangle", "These are the tiles of the causal mask. The window leaves some of them empty.")(lambda n, w, tile: n // tile * (n // tile + 1) // 2),
-    mistake("tiles_read", "all tiles", "These are all tiles, the empty ones too.")(lambda n, w, tile: (n // tile) ** 2),
-    mistake("tiles_read", "pairs for tiles", "You counted allowed pairs. Asked are tiles: one pair is enough for a tile to be read.")(lambda n, w, tile: allowed_pairs(n, w)),
-    mistake("tiles_read", "pairs divided by a tile", "You divided the allowed pairs by the pairs of a tile. They do not fill the tiles: some tiles hold a few of them.")(lambda n, w, tile: -(-allowed_pairs(n, w) // tile**2)),
-    mistake("tiles_read", "both directions", "You counted tiles on both sides of the diagonal.")(lambda n, w, tile: 2 * tiles_with(n // tile, -(-(w - 1) // tile)) - n // tile),
-    mistake("waste", "in parts of what is wanted", "You divided by the allowed pairs. Asked is the part of all that are multiplied.")(lambda n, w, tile: tiles_read(n, w, tile) * tile**2 / allowed_pairs(n, w) - 1),
-    mistake("waste", "empty tiles counted", "You compared with all n² pairs. Those in empty tiles are not multiplied, so they are not thrown away either.")(lambda n, w, tile: 1 - allowed_pairs(n, w) / n**2),
-    mistake("waste", "first rows taken for full", "You counted w keys for every query. The first ones have fewer.")(lambda n, w, tile: 1 - n * w / (tiles_read(n, w, tile) * tile**2)),
-    mistake("waste", "per row in the middle", "That is the waste of a row of tiles far from the top. The rows at the top have fewer keys and fewer tiles.")(lambda n, w, tile: 1 - w / (tile * (-(-(w - 1) // tile) + 1))),
-    mistake("waste", "useful part", "This is the part that is of use. Asked is the other one.")(lambda n, w, tile: allowed_pairs(n, w) / (tiles_read(n, w, tile) * tile**2)),
-    mistake("waste", "pairs, not a part", "This is how many pairs are thrown away. Divide by all that are multiplied.")(lambda n, w, tile: tiles_read(n, w, tile) * tile**2 - allowed_pairs(n, w)),
-    mistake("waste", "triangle for window", "You counted the pairs of the causal mask. The window allows fewer.")(lambda n, w, tile: 1 - n * (n + 1) / 2 / (tiles_read(n, w, tile) * tile**2)),
+    mistake("partial_tiles", "diagonal alone", "These are the tiles on the diagonal. Where the window ends, an edge runs through tiles as well.")(lambda n, w, tile: n // tile),
+    mistake("partial_tiles", "far edge alone", "These are the tiles at the far edge of the window. Those on the diagonal hold forbidden pairs too, the future.")(lambda n, w, tile: partial_tiles(n, w, tile) - n // tile),
+    mistake("partial_tiles", "one tile a row at the far edge", "You counted one tile a row at the far edge. The edge is a slanted line: in how many tiles of a row can it lie?")(lambda n, w, tile: n // tile + max(n // tile - max(w // tile, 1), 0)),
+    mistake("partial_tiles", "one tile a row at the far edge", "You counted one tile a row at the far edge. The edge is a slanted line: in how many tiles of a row can it lie?")(lambda n, w, tile: n // tile + max(n // tile - -(-(w - 1) // tile), 0)),
+    mistake("partial_tiles", "two tiles in every row", "You gave every row two PARTIAL tiles. The rows at the top have no far edge yet, and others may have two tiles there.")(lambda n, w, tile: 2 * (n // tile)),
+    mistake("partial_tiles", "three tiles in every row", "You gave every row three PARTIAL tiles. The rows at the top have no far edge yet, and where it runs from corner to corner it lies in one tile.")(lambda n, w, tile: 3 * (n // tile)),
+    mistake("partial_tiles", "far edge in every row", "You gave every row a far edge. The rows at the top read back to the first token.")(lambda n, w, tile: n // tile * (-(-(w - 1) // tile) + 1 - max(w // tile - 1, 0))),
+    mistake("partial_tiles", "tiles that are read", "These are all tiles that are read. Some of them hold allowed pairs alone.")(lambda n, w, tile: read_tiles(n, w, tile)),
+    mistake("partial_tiles", "full tiles", "These are the FULL tiles.")(lambda n, w, tile: left_of(n, tile, w // tile - 1)),
+    mistake("partial_tiles", "tiles that are not FULL", "You counted the EMPTY tiles too. A PARTIAL tile holds an allowed pair.")(lambda n, w, tile: (n // tile) ** 2 - left_of(n, tile, w // tile - 1)),
+    mistake("partial_tiles", "full one too many", "You took one tile a row for FULL that is not. The farthest pair of a tile is 2 · tile − 1 further apart than the nearest one.")(lambda n, w, tile: n // tile + left_of(n, tile, -(-(w - 1) // tile)) - left_of(n, tile, w // tile)),
+    mistake("partial_tiles", "full one too few", "You took one tile a row for PARTIAL that is FULL: its farthest pair still lies in the window.")(lambda n, w, tile: n // tile + left_of(n, tile, -(-(w - 1) // tile)) - left_of(n, tile, w // tile - 2)),
+    mistake("cost", "fetches forgotten", "You left out `start`, which every tile that is read costs.")(lambda n, w, tile, start: cost_with(n, w, tile, 0)),
+    mistake("cost", "mask not asked", "You left out what asking the mask costs. A PARTIAL tile costs tile² twice: it is multiplied like any other, and its pairs are asked about.")(lambda n, w, tile, start: cost_with(n, w, tile, start, asked=0)),
+    mistake("cost", "mask asked everywhere", "You let the kernel ask the mask in every tile. In a FULL one there is nothing to ask.")(lambda n, w, tile, start: cost_with(n, w, tile, start, asked=read_tiles(n, w, tile))),
+    mistake("cost", "partial tiles alone", "You counted PARTIAL tiles alone. FULL ones are read too.")(lambda n, w, tile, start: cost_with(n, w, tile, start, read=partial_tiles(n, w, tile), asked=0)),
+    mistake("cost", "one fetch a row", "You counted one fetch for each row of tiles. Every tile that is read is fetched.")(lambda n, w, tile, start: cost_with(n, w, tile, start, fetched=n // tile)),
+    mistake("cost", "fetches of partial tiles alone", "You counted `start` for PARTIAL tiles alone. FULL ones are fetched too.")(lambda n, w, tile, start: cost_with(n, w, tile, start, fetched=partial_tiles(n, w, tile))),
+    mistake("cost", "every tile read", "You let the kernel read EMPTY tiles too. It skips them.")(lambda n, w, tile, start: cost_with(n, w, tile, start, read=(n // tile) ** 2)),
+    mistake("cost", "no window", "You counted the tiles of the causal mask. The window leaves some of them empty.")(lambda n, w, tile, start: cost_with(n, w, tile, start, read=(n // tile) * (n // tile + 1) // 2)),
+    mistake("cost", "allowed pairs for tiles", "You counted the allowed pairs as products. A tile is multiplied as a whole.")(lambda n, w, tile, start: n * w - w * (w - 1) // 2 + read_tiles(n, w, tile) * start + partial_tiles(n, w, tile) * tile**2),
+    mistake("cost", "per tile", "That is the cost of one tile, in the mean. Asked is the cost of the whole text.")(lambda n, w, tile, start: cost_with(n, w, tile, start) / read_tiles(n, w, tile)),
 ]
 
 
@@ -515,8 +528,8 @@ def kept(layer):
 
 i, j = np.ogrid[:BLOCKS, :BLOCKS]
 layers = np.array(
-    [  # the ends of the last finished stretches of m blocks
-        (j == i) | (j < i) & (i - j < 4 * m) & (j % m == m - 1)
+    [  # itself, and the ends of finished stretches of m blocks in its stretch of 4 m
+        (j == i) | (j < i) & (j % m == m - 1) & (i // (4 * m) == j // (4 * m))
         for m in (1, 4, 16, 64, 256)
     ]
 )
@@ -536,10 +549,21 @@ def with_anchors(w, period):
     return lambda i, j: (j <= i) & ((i - j < w) | (j == 0) | (j % period == period - 1))
 
 
-def by_fours(level):
-    end = 4**level
-    return lambda i, j: (i == j) | (j < i) & (i - j < 4 * end) & (j % end == end - 1)
+def in_stretch(m):
+    """The ends of finished stretches of m in the stretch of 4 m, and itself."""
+    return lambda i, j: (
+        (i == j) | (j < i) & (j % m == m - 1) & (i // (4 * m) == j // (4 * m))
+    )
 
 
-LADDER = [by_fours(level) for level in range(5)]
-BASE_4 = [a * 4**p for p in range(5) for a in range(4)]
+def in_last(m):
+    """The ends of stretches of m among the last 4 m, and itself."""
+    return lambda i, j: (i == j) | (j < i) & (j % m == m - 1) & (i - j < 4 * m)
+
+
+def at_distances(m):
+    return lambda i, j: np.isin(i - j, m * np.arange(4))
+
+
+SIZES = (1, 4, 16, 64, 256)
+STRETCHES = [in_stretch(m) for m in SIZES]
