@@ -88,6 +88,24 @@ def divided_by_z(one, other):
     return np.concatenate([whole[:, :2], whole[:, 2:] / total], axis=1)
 
 
+def weighted_by_z(one, other):
+    """The weighted sums taken for finished outputs."""
+    whole = merge(one, other)
+    m1, m2 = one[:, :1], other[:, :1]
+    w1 = one[:, 1:2] * np.exp(m1 - safe(whole[:, :1]))
+    w2 = other[:, 1:2] * np.exp(m2 - safe(whole[:, :1]))
+    both = np.where(w1 + w2 == 0, 1, w1 + w2)
+    return np.concatenate(
+        [whole[:, :2], (w1 * one[:, 2:] + w2 * other[:, 2:]) / both], axis=1
+    )
+
+
+def one_m_for_all(one, other):
+    m = np.full((len(one), 1), max(one[:, 0].max(), other[:, 0].max()))
+    factors = [np.exp(p[:, :1] - safe(m)) for p in (one, other)]
+    return merged(one, other, factors, factors, m)
+
+
 def mean_of_outputs(one, other):
     whole = merge(one, other)
     return np.concatenate([whole[:, :2], (one[:, 2:] + other[:, 2:]) / 2], axis=1)
@@ -109,6 +127,8 @@ mistakes_9_1 = [
     mistake("merge", "a number for −∞", "You put a number in the place of −∞. A row without keys has m = −∞: any number is the score of some key.")(lambda one, other: with_a_number(one, other, -1e30)),
     mistake("merge", "a number for −∞", "You put a number in the place of −∞. A row without keys has m = −∞: any number is the score of some key.")(lambda one, other: emptied_as_nan_to_num(one, other)),
     mistake("merge", "divided too early", "You divided the weighted sum by z. A piece keeps both apart, since it may be merged again: the division comes once, at the end.")(lambda one, other: divided_by_z(one, other)),
+    mistake("merge", "weighted sums taken for outputs", "You took a for a finished output and weighed it by z. It is a sum that was never divided: with the factor of its piece it can be added as it is.")(lambda one, other: weighted_by_z(one, other)),
+    mistake("merge", "one m for all rows", "You took one m for all queries. Each row has its own, and where a row lies far below the others, exp of all its scores is 0.")(lambda one, other: one_m_for_all(one, other)),
     mistake("merge", "mean of the two", "You averaged the weighted sums. The pieces do not count alike: a piece with larger scores, or more keys, weighs more.")(lambda one, other: mean_of_outputs(one, other)),
 ]
 
@@ -215,6 +235,12 @@ def at_the_far_edge_alone(i, j, w):
     return (i - j < w) & ((j <= i) | (j[0] == i[0]))
 
 
+def without_largest(q, k, v, w, tile):
+    i, j = np.ogrid[: len(q), : len(q)]
+    e = np.where((j <= i) & (i - j < w), np.exp(q @ k.T / np.sqrt(q.shape[1])), 0)
+    return e @ v / e.sum(axis=1, keepdims=True)
+
+
 def dense_kernel(q, k, v, w, tile):
     i, j = np.ogrid[: len(q), : len(q)]
     scores = np.where((j <= i) & (i - j < w), q @ k.T / np.sqrt(q.shape[1]), -np.inf)
@@ -233,6 +259,8 @@ mistakes_9_2 = [
     mistake("fixed_kernel", "oldest tile dropped", "You drop the oldest tile where the window cuts it. Some of its pairs are allowed: mask the others.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, oldest=lambda start, w, tile: min(-(-max(start - w + 1, 0) // tile) * tile, start))),
     mistake("fixed_kernel", "one maximum too late", "Your factor is upside down: it makes the old sums larger when a larger score comes, and they should shrink.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, factor=lambda before, now: np.exp(now - before))),
     mistake("fixed_kernel", "every tile a softmax of its own", "You rescale neither sum. They agree with each other now, but the tiles do not: keys of early tiles count for too much.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, factor=lambda before, now: np.ones_like(now))),
+    mistake("fixed_kernel", "no maximum", "You left out the largest score, so nothing has to be rescaled. But exp of a large score is inf, and inf/inf is NaN.")(lambda q, k, v, w, tile: without_largest(q, k, v, w, tile)),
+    mistake("fixed_kernel", "NaN cleaned away", "Row 0 reads a value that is NaN, and yours is a number: you replaced NaN by something else. Do not clean the values; skip the tiles that the window leaves empty.")(lambda q, k, v, w, tile: dense_kernel(q, k, np.nan_to_num(v), w, tile)),
     mistake("fixed_kernel", "every tile read", "With NaN in the values of the first and the last token, rows in the middle are NaN too: they read tiles that the window leaves empty, and 0 · NaN is NaN. Skip those tiles.")(lambda q, k, v, w, tile: dense_kernel(q, k, v, w, tile)),
 ]
 
