@@ -43,6 +43,20 @@ def test_a_mask_of_the_course_stands_for_its_array():
         assert "`.dense(n)` makes an array (n, n)" in told.why
 
 
+def test_layers_may_be_a_list_of_masks_or_of_arrays():
+    triangle = causal.dense(3)
+    for layers in (
+        [causal, ~causal],
+        (causal, ~triangle),
+        [triangle.tolist(), ~causal],
+    ):
+        [array] = student(layers=layers).arrays("layers", "l n n", l=2, n=3)
+        assert np.array_equal(array, [triangle, ~triangle])
+    for shape, n in [("l n n", (2, 4)), ("l m n", 3)]:
+        told = refusal(partial(student(layers=[causal]).arrays, "layers", shape, n=n))
+        assert told.why.startswith("`layers` is a list of 1, not a number or an array")
+
+
 def test_an_empty_array_is_told_as_such():
     told = refusal(lambda: student(x=([1], [])).arrays("x", "n", "m"))
     assert told.why.endswith("(n,) and (m,). None may be empty.")

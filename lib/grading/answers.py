@@ -115,11 +115,11 @@ class Answers:
         return str(answer).strip()
 
     def value(self, name: str, *, length: int | None = None) -> np.ndarray:
-        """The learner's number, list or array of that name, as an array; of a mask that for so many positions."""
+        """The learner's number, list or array of that name, as an array; of masks those for so many positions."""
         answer = self.look_up(name)
         with faults_in_words(name, answer):
-            if length is not None and isinstance(answer, Mask):
-                answer = answer.dense(length)
+            if length is not None:
+                answer = _drawn(answer, length)
             return as_numbers(answer, f"`{name}` is")
 
     def values(self, name: str, count: int) -> tuple[np.ndarray, ...]:
@@ -134,6 +134,17 @@ class Answers:
                 as_numbers(part, f"Part {n} of `{name}` is")
                 for n, part in enumerate(answer, start=1)
             )
+
+
+def _drawn(answer: object, length: int) -> object:
+    """The answer, with an array for `length` positions in place of a mask, or of each mask in a list of layers."""
+    if isinstance(answer, Mask):
+        return answer.dense(length)
+    if isinstance(answer, (tuple, list)) and any(
+        isinstance(part, Mask) for part in answer
+    ):
+        return [_drawn(part, length) for part in answer]
+    return answer
 
 
 def _of_the_course(thing: object) -> bool:

@@ -31,7 +31,8 @@ class Inputs:
 
         A shape names its axes, such as "n d_k", and is "" for one number; with one shape `name` is that array and
         not a tuple. `sizes` gives an axis its size, or the least and the largest; every axis has at least one place.
-        `largest` bounds the size of every number. Where one array "n n" with a given n is asked for, a `Mask` will do.
+        `largest` bounds the size of every number. Where one array "n n" with a given n is asked for, a `Mask` will do,
+        and for layers of them, "l n n", a list of masks.
         """
         several = len(shapes) > 1
         if several:
@@ -165,10 +166,10 @@ def _enough(
 
 
 def _length_of_square(shape: str, sizes: dict) -> int | None:
-    """The given n of a shape "n n"; None for any other shape."""
-    first, *others = shape.split() or [""]
+    """The given n of a shape that ends with "n n"; None for any other shape."""
+    *_, first, second = ["", "", *shape.split()]
     size = sizes.get(first)
-    return size if others == [first] and isinstance(size, int) else None
+    return size if first == second and isinstance(size, int) else None
 
 
 def _fit(found: list[tuple], wanted: list[list[str]], sizes: dict) -> bool:
