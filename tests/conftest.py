@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -80,7 +81,16 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(scope="session")
 def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the HTML pages, built afresh once a session, so that no earlier build can hide a fault."""
+    """The folder of the HTML pages, built from nothing, so that no earlier build can hide a fault.
+
+    Either `make book` has just done so with the very same files (see `book/_ext/masking_book/fresh.py`), or it is
+    done here, once a session.
+    """
+    sys.path.insert(0, str(ROOT / "book" / "_ext"))
+    from masking_book.fresh import sealed_pages  # loads Sphinx, which few tests need
+
+    if pages := sealed_pages(ROOT):
+        return pages
     folder = tmp_path_factory.mktemp("book")
     result = build_book(ROOT, folder)
     assert result.returncode == 0, (
