@@ -25,7 +25,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# Tests that share something that takes long: the book that is built once; a chapter that is run once.
+# Tests that share something that takes long: the book that is built once; a chapter that is run once, for these and
+# for nbval.
 OF_THE_BOOK = {
     "tests/browser/test_book_pages.py",
     "tests/browser/test_book_sliders.py",
@@ -45,7 +46,7 @@ def pytest_xdist_auto_num_workers():
 def pytest_xdist_make_scheduler(config, log):
     """Files are dealt out whole, in order, so that a kernel, or a fixture of a module, is made once.
 
-    But those of the book go together, and of two files the tests of one chapter.
+    But those of the book go together, and those of one chapter, nbval's last.
     """
     from xdist.scheduler import LoadFileScheduling
 
@@ -62,8 +63,19 @@ def together(nodeid: str) -> str | None:
     file, _, name = nodeid.partition("::")
     if file in OF_THE_BOOK:
         return "the book"
-    chapter = CHAPTER.search(name) if file in OF_CHAPTERS else None
+    chapter = CHAPTER.search(name if file in OF_CHAPTERS else file)
     return chapter and chapter[0]
+
+
+def pytest_collection_modifyitems(config, items):
+    """nbval takes the run of a chapter that the tests before it have made."""
+    if config.getoption("nbval", None):
+        from nbval.plugin import IPyNbFile
+        from recorded_kernel import lend_run
+
+        for file in {item.parent for item in items}:
+            if isinstance(file, IPyNbFile):
+                lend_run(file)
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -133,7 +133,7 @@ CHANGES = {
 @pytest.mark.skipif(not FORKS, reason="forks are for Linux")
 def test_what_a_fork_says_and_that_nothing_of_it_comes_back(tmp_path):
     cells = [new_code_cell(source, id=id) for id, source in CELLS.items()]
-    cells.append(new_code_cell("print(seen)", id="printed"))
+    cells.append(new_code_cell("print(seen, 'json' in globals())", id="printed"))
     notebook = new_notebook(cells=cells)
     probes = []
     for change in CHANGES:
@@ -142,7 +142,7 @@ def test_what_a_fork_says_and_that_nothing_of_it_comes_back(tmp_path):
     executed, answers = run_with(probes, notebook, tmp_path)
     assert dict(zip(CHANGES, answers, strict=True)) == CHANGES
     assert [cell.outputs for cell in executed.cells[:-1]] == [[], [], []]
-    assert executed.cells[-1].outputs[0].text == "[1]\n"
+    assert executed.cells[-1].outputs[0].text == "[1] False\n"
 
 
 def test_a_row_that_no_longer_fits_is_an_error(package):
