@@ -1,11 +1,12 @@
 """Asks from inside a kernel which cell objects to a changed one, without running the notebook from its start.
 
-`live_run.py` calls `objection` in one more cell, before the one that is changed. A fork of the kernel goes on with the
+`live_run.py` calls `tell` in one more cell, before the one that is changed. A fork of the kernel goes on with the
 changed cell from all that the cells before it have made; the kernel itself then runs the cell as it is.
 """
 
 import contextlib
 import io
+import json
 import os
 import random
 import signal
@@ -15,6 +16,11 @@ import torch  # noqa: F401
 from IPython import get_ipython
 
 SECONDS = 100  # less than a cell of a notebook may take
+
+
+def tell(cells: list[tuple[str, str]], names: dict[str, object]) -> None:
+    """Print the `objection`, as JSON."""
+    print(json.dumps(objection(cells, names)))
 
 
 def objection(cells: list[tuple[str, str]], names: dict[str, object]) -> str | None:

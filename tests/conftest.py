@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -24,7 +25,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# Tests that share something that takes long: the book that is built once; a chapter that is run once.
+# Tests that share something that takes long: the book that is built once; a chapter that is run once, for these and
+# for nbval.
 OF_THE_BOOK = {
     "tests/browser/test_book_pages.py",
     "tests/browser/test_book_sliders.py",
@@ -44,7 +46,7 @@ def pytest_xdist_auto_num_workers():
 def pytest_xdist_make_scheduler(config, log):
     """Files are dealt out whole, in order, so that a kernel, or a fixture of a module, is made once.
 
-    But those of the book go together, and of two files the tests of one chapter.
+    But those of the book go together, and those of one chapter, nbval's last.
     """
     from xdist.scheduler import LoadFileScheduling
 
@@ -61,8 +63,19 @@ def together(nodeid: str) -> str | None:
     file, _, name = nodeid.partition("::")
     if file in OF_THE_BOOK:
         return "the book"
-    chapter = CHAPTER.search(name) if file in OF_CHAPTERS else None
+    chapter = CHAPTER.search(name if file in OF_CHAPTERS else file)
     return chapter and chapter[0]
+
+
+def pytest_collection_modifyitems(config, items):
+    """nbval takes the run of a chapter that the tests before it have made."""
+    if config.getoption("nbval", None):
+        from nbval.plugin import IPyNbFile
+        from recorded_kernel import lend_run
+
+        for file in {item.parent for item in items}:
+            if isinstance(file, IPyNbFile):
+                lend_run(file)
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -80,7 +93,16 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(scope="session")
 def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the HTML pages, built afresh once a session, so that no earlier build can hide a fault."""
+    """The folder of the HTML pages, built from nothing, so that no earlier build can hide a fault.
+
+    Either `make book` has just done so with the very same files (see `book/_ext/masking_book/fresh.py`), or it is
+    done here, once a session.
+    """
+    sys.path.insert(0, str(ROOT / "book" / "_ext"))
+    from masking_book.fresh import sealed_pages  # loads Sphinx, which few tests need
+
+    if pages := sealed_pages(ROOT):
+        return pages
     folder = tmp_path_factory.mktemp("book")
     result = build_book(ROOT, folder)
     assert result.returncode == 0, (

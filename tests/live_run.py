@@ -4,7 +4,7 @@ What it stores is compared with what this run gives.
 
 A *probe* is one more cell of code, before a cell of the notebook or at its end, that prints its answer as JSON.
 `live_run` asks two kinds: `slider_probe.py` moves every slider, and `claim_probe.py` tries each claim that a cell of
-code could make.
+code could make. nbval compares the same run once more, by its own rules (see `recorded_kernel.py`).
 """
 
 import copy
@@ -12,7 +12,6 @@ import json
 import os
 import sys
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -24,16 +23,9 @@ from nbformat.v4 import new_code_cell
 
 from lib.authoring.notebooks import execute
 
-SLIDERS = """\
-import json
-from slider_probe import faults
-print(json.dumps(faults(Out)))
-"""
-OBJECTION = """\
-import json
-from claim_probe import objection
-print(json.dumps(objection({cells!r}, globals())))
-"""
+# Probes bind no name on which a later cell could lean.
+SLIDERS = '__import__("slider_probe").tell(Out)'
+OBJECTION = '__import__("claim_probe").tell({cells!r}, globals())'
 # Windows has no forks, and on macOS the system's libraries do not live through one.
 FORKS = sys.platform == "linux"
 
@@ -51,15 +43,25 @@ class LiveRun:
     objections: dict[Claim, str | None]
 
 
+_runs: dict[Path, LiveRun | CellControlSignal] = {}  # what came of each in this process
+
+
 def live_run(path: Path) -> LiveRun:
     """The only run of the notebook in this process. Raises nbclient's error where a cell fails, at every call."""
-    run = _run_or_error(path)
+    if path not in _runs:
+        _runs[path] = _run_or_error(path)
+    run = _runs[path]
     if isinstance(run, Exception):
         raise run
     return run
 
 
-@cache
+def run_so_far(path: Path) -> LiveRun | None:
+    """The run of the notebook, if this process has made one and no cell failed."""
+    run = _runs.get(path)
+    return run if isinstance(run, LiveRun) else None
+
+
 def _run_or_error(path: Path) -> LiveRun | CellControlSignal:
     stored = nbformat.read(path, as_version=4)
     claims = claims_in_code(path.relative_to(ROOT).as_posix(), stored) if FORKS else []

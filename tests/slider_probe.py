@@ -1,9 +1,10 @@
 """Moves every slider of a notebook from inside its kernel and lists what is wrong.
 
-`test_sliders_live.py` runs `faults(Out)` as one more cell at the end of a notebook.
+`live_run.py` calls `tell(Out)` in one more cell at the end of a notebook.
 """
 
 import base64
+import json
 import math
 import re
 from html import unescape
@@ -16,6 +17,11 @@ from PIL import Image
 
 from lib.explore import Explorer
 from lib.figures import Picture
+
+
+def tell(out: dict[int, object]) -> None:
+    """Print what `faults` finds, as JSON."""
+    print(json.dumps(faults(out)))
 
 
 def faults(out: dict[int, object]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from lib.bugs import ZOO
 from lib.grading.links import BOOK, bug_address
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from masking_book import rebuild, statements
+from masking_book import fresh, rebuild, statements
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 
@@ -61,8 +61,8 @@ Since $e^0 = 1$.
 
 
 @pytest.fixture(scope="module")
-def small_page(tmp_path_factory):
-    """A page with everything that the extension rewrites, as HTML."""
+def small_book(tmp_path_factory):
+    """The folder of a book whose page has everything that the extension rewrites."""
     bootstrap = new_code_cell("import everything", metadata={"tags": ["bootstrap"]})
     cells = [
         bootstrap,
@@ -74,7 +74,12 @@ def small_page(tmp_path_factory):
         folder, cells, config={"execute": {"execute_notebooks": "off"}}
     )
     assert result.returncode == 0, result.stderr
-    return read_html(folder / "_build/html/page.html")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_page(small_book):
+    return read_html(small_book / "_build/html/page.html")
 
 
 def build_small(folder, cells, config=None):
@@ -190,10 +195,15 @@ def test_a_fault_fails_the_build(fault, tmp_path):
     result = build_small(tmp_path, [new_markdown_cell("# A page"), cell])
     assert result.returncode != 0
     assert message in result.stdout + result.stderr
+    assert fresh.sealed_pages(tmp_path) is None
 
 
 def test_pictures_of_sliders_outlive_the_build_that_drew_them(tmp_path):
-    draw = "import os, pathlib\n(pathlib.Path(os.environ['MASKING_THE_FUTURE_BOOK']) / 'a.webp').write_bytes(b'x')"
+    draw = (
+        "import os, pathlib\n"
+        "(pathlib.Path(os.environ['MASKING_THE_FUTURE_BOOK']) / 'a.webp').write_bytes(b'x')\n"
+        "pathlib.Path('a.txt').touch()"
+    )
     cells = [new_markdown_cell("# A page"), new_code_cell(draw + ";")]
     shipped = tmp_path / "_build/html/_static/explore/a.webp"
     for _ in range(2):  # the second time, no page is read again
@@ -201,6 +211,52 @@ def test_pictures_of_sliders_outlive_the_build_that_drew_them(tmp_path):
         assert result.returncode == 0, result.stderr
         assert shipped.read_bytes() == b"x"
         shipped.unlink()
+        # A file came while the first was built, and the second was not built from nothing.
+        assert not (tmp_path / fresh.SEAL).exists()
+
+
+# What breaks the seal of a fresh book, when it befalls a file.
+DIFFERENCES = {
+    "as it was": (None, lambda path: None),
+    "a page's source": (
+        "page.ipynb",
+        lambda path: path.write_text(path.read_text() + " "),
+    ),
+    "a new file": ("lib/masks.py", lambda path: path.write_text("")),
+    "settings": ("_config.yml", lambda path: path.unlink()),
+    "the extension": ("book/_ext/masking_book/fresh.py", lambda path: path.unlink()),
+    "a page": ("_build/html/page.html", lambda path: path.write_text("")),
+    "a page that is gone": ("_build/html/page.html", lambda path: path.unlink()),
+    "a page too many": ("_build/html/other.html", lambda path: path.write_text("")),
+    "no seal": (fresh.SEAL, lambda path: path.unlink()),
+}
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_a_fresh_book_is_taken_as_it_is_until_anything_differs(
+    difference, small_book, tmp_path
+):
+    book = shutil.copytree(small_book, tmp_path / "book")
+    name, befalls = DIFFERENCES[difference]
+    if name is None:
+        assert fresh.sealed_pages(book) == book / "_build/html"
+        return
+    (book / name).parent.mkdir(exist_ok=True)
+    befalls(book / name)
+    assert fresh.sealed_pages(book) is None
+
+
+def test_so_it_is_only_with_the_same_package_and_the_same_versions(
+    small_book, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fresh, "distributions", lambda: [])
+    assert fresh.sealed_pages(small_book) is None
+    monkeypatch.undo()
+    (tmp_path / "masks.py").touch()
+    monkeypatch.setattr(fresh.lib, "__file__", str(tmp_path / "__init__.py"))
+    assert fresh.sealed_pages(small_book) is None
+    monkeypatch.undo()
+    assert fresh.sealed_pages(small_book) is not None
 
 
 @pytest.mark.parametrize(

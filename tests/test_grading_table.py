@@ -1,6 +1,8 @@
 """Each known mistake, and each bug of the zoo that fits a question, is rejected with its own message."""
 
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -26,8 +28,25 @@ def a_new_kernel():
 
 
 @pytest.fixture(scope="module")
-def rows():
-    return [row for trial in TRIALS for row in table.rows(trial)]
+def printed():
+    """What `python -m lib exercises --table` prints, its exit status, and the rows that it has made."""
+    made = []
+
+    def kept(trial):
+        for row in rows_of(trial):
+            made.append(row)
+            yield row
+
+    rows_of = table.rows
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as text:
+        patch.setattr(table, "rows", kept)
+        status = main(["exercises", "--table"])
+    return text.getvalue(), status, made
+
+
+@pytest.fixture(scope="module")
+def rows(printed):
+    return printed[-1]
 
 
 def test_no_wrong_answer_goes_without_its_own_message(rows):
@@ -129,14 +148,15 @@ def test_a_mistake_that_is_in_the_zoo_is_linked_there():
     assert "bug_zoo.html#own-position-left-out" in result._repr_html_()
 
 
-def test_the_table_is_printed_and_a_wrong_answer_without_a_name_is_reported(
-    rows, monkeypatch, capsys
-):
-    assert main(["exercises", "--table"]) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith(markdown.table(table.HEAD, []))
-    assert printed.count("\n| ") == len(rows)
-    assert "**" not in printed
+def test_the_table_is_printed(printed):
+    text, status, rows = printed
+    assert status == 0
+    assert text.startswith(markdown.table(table.HEAD, []))
+    assert text.count("\n| ") == len(rows)
+    assert "**" not in text
+
+
+def test_a_wrong_answer_without_a_name_is_reported(monkeypatch, capsys):
     monkeypatch.setattr(student, "mistakes_of", lambda exercise, answer: [])
     assert table.print_table(["01_weighted_values"], ROOT) == 1
     printed = capsys.readouterr().out

@@ -29,6 +29,7 @@ WATCHED = {
     "tests/browser/test_*.py": "{file}",
     "tests/claims.*": "tests/test_claims.py",
     "tests/live_run.py": "tests/test_claims.py tests/test_sliders_live.py",
+    "tests/recorded_kernel.py": "tests/test_sliders_live.py",
     "tests/*_probe.py": "tests/test_claims.py tests/test_sliders_live.py",
     "tests/mutation/*": "tests/test_mutation.py",
     "tests/touched.py": "tests/test_touched.py",

@@ -18,6 +18,7 @@ MAP = "book/map.html"
 # Every page of the table of contents, those of later chapters too.
 CONTENTS = (ROOT / "book/_toc.yml").read_text(encoding="utf-8")
 PAGES = [f"{entry}.html" for entry in re.findall(r"(?:root|file): (\S+)", CONTENTS)]
+WITH_SLIDERS = [page for page in PAGES if page.startswith("notebooks/")] + [LANDING]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -39,22 +40,29 @@ def address(built_book):
     server.server_close()
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_fits_a_phone(open_page, address, phone, path):
-    page = open_page(f"{address}/{path}", **phone)
-    page.wait_for_load_state("networkidle")
-    assert overflow(page) == 0
+# A page takes seconds to load, so a test looks at several things in one visit.
 
 
-@pytest.mark.parametrize("path", [LANDING, CHAPTER, MAP])
-def test_formulas_are_typeset(open_page, address, path):
-    page = open_page(f"{address}/{path}")
-    expect(page.locator("mjx-container").first).to_be_attached()
-    page.wait_for_function(
-        "document.querySelectorAll('article .math:not(:has(mjx-container))').length === 0"
+def test_formulas_are_typeset_and_no_script_complains(open_page, address):
+    page = open_page(f"{address}/search.html")  # the theme sets itself up
+    complaints = []
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type == "error" else None
+        ),
     )
-    assert page.locator("mjx-container mjx-merror").count() == 0
-    assert page.locator("mjx-assistive-mml").count() > 0  # for screen readers
+    for path in PAGES:
+        page.goto(f"{address}/{path}")
+        page.wait_for_load_state("networkidle")
+        page.wait_for_function(
+            "document.querySelectorAll('article .math:not(:has(mjx-container))').length === 0"
+        )
+        assert page.locator("mjx-container mjx-merror").count() == 0, path
+        if path in (LANDING, CHAPTER, MAP):
+            expect(page.locator("mjx-container").first).to_be_attached()
+            assert page.locator("mjx-assistive-mml").count() > 0  # for screen readers
+        assert complaints == [], path
 
 
 def test_search_finds_the_chapter(open_page, address):
@@ -114,31 +122,27 @@ def test_the_ten_questions_are_counted(open_page, address, form):
     expect(page.locator("details.right .read-on").first).to_be_visible()
 
 
-def test_no_script_complains(open_page, address):
-    page = open_page(f"{address}/search.html")
-    complaints = []
-    page.on(
-        "console",
-        lambda message: (
-            complaints.append(message.text) if message.type == "error" else None
-        ),
-    )
-    for path in PAGES:
-        page.goto(f"{address}/{path}")
-        page.wait_for_load_state("networkidle")
-    assert complaints == []
-
-
-@pytest.mark.parametrize(
-    "path", [p for p in PAGES if p.startswith("notebooks/")] + [LANDING]
-)
-@pytest.mark.parametrize("place", ["server", "folder"])
-def test_a_finger_moves_every_slider(
-    open_page, address, built_book, phone, path, place
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_a_phone_and_a_finger_moves_its_sliders(
+    open_page, address, phone, path
 ):
-    """On a phone, with no kernel and no other site, from a server and straight from the folder."""
-    root = address if place == "server" else built_book.as_uri()
-    page = open_page(f"{root}/{path}", **phone)
+    page = open_page(f"{address}/{path}", **phone)
+    page.wait_for_load_state("networkidle")
+    assert overflow(page) == 0
+    if path in WITH_SLIDERS:
+        assert_a_finger_moves_every_slider(page)
+
+
+@pytest.mark.parametrize("path", WITH_SLIDERS)
+def test_a_finger_moves_the_sliders_of_a_page_in_a_folder(
+    open_page, built_book, phone, path
+):
+    page = open_page(f"{built_book.as_uri()}/{path}", **phone)
+    assert_a_finger_moves_every_slider(page)
+
+
+def assert_a_finger_moves_every_slider(page):
+    """On a phone, with no kernel and no other site."""
     figures = page.locator("figure.explore")
     assert figures.count() > 0
     for figure in figures.all():

@@ -12,6 +12,7 @@ from sphinx.config import Config
 from masking_book import (
     alternative_texts,
     bootstrap,
+    fresh,
     mathjax,
     predictions,
     rebuild,
@@ -27,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for part in (
         alternative_texts,
         bootstrap,
+        fresh,
         mathjax,
         predictions,
         rebuild,
