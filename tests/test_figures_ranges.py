@@ -27,6 +27,11 @@ def test_long_rows_name_fewer_of_their_columns(n, step):
     assert named == [str(column) for column in range(0, n, step)]
 
 
+def test_columns_may_have_words():
+    axes = figures.reach({"a": np.ones(2, bool)}, across="key j", names="xy").axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["x", "y"]
+
+
 def test_accuracy_is_hatched_beyond_the_range_and_only_there():
     shares = {1: 1.0, 2: 0.75, 3: 0.1, 4: 0.2}
     figure = figures.accuracy_panels(

@@ -19,12 +19,14 @@ def reach(
     *,
     across: str,
     here: int | None = None,
+    names: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
     """Rows of cells, one above the other: filled is reached, hatched is not.
 
     `rows`: label → boolean (n,), first row on top; `across`: what the columns count, such as "key j" or "distance";
-    `here`: the column of the query, framed (Chapter 7, "4 Which distances exist").
+    `here`: the column of the query, framed; `names`: a word for each column, in place of its number
+    (Chapter 7, "4 Which distances exist").
     """
     reached = np.array(list(rows.values()), dtype=bool)
     count, n = reached.shape
@@ -34,9 +36,10 @@ def reach(
     if here is not None:
         frame = {"fill": False, "ec": ACCENT, "lw": 2.5}
         axes.add_patch(Rectangle((here - 0.5, -0.5), 1, count, **frame))
-    name_positions(axes, list(rows), [str(column) for column in range(n)])
-    step = 1 if n <= ALL_NAMED else 5 if n <= 5 * ALL_NAMED else 10
-    axes.set_xticks(range(0, n, step), range(0, n, step), fontsize=9)
+    name_positions(axes, list(rows), names or range(n), rotation=60 if names else 0)
+    if names is None and n > ALL_NAMED:
+        step = 5 if n <= 5 * ALL_NAMED else 10
+        axes.set_xticks(range(0, n, step), range(0, n, step))
     axes.set_xlabel(across, color=INK)
     axes.set_title(title, fontsize=10, color=INK)
     return figure
