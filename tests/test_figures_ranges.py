@@ -47,6 +47,11 @@ def test_accuracy_is_hatched_beyond_the_range_and_only_there():
         assert dict(zip(*curve.get_data(), strict=True)) == shares
 
 
+def test_a_range_of_zero_is_hatched_from_the_start():
+    (axes,) = figures.accuracy_panels({"own key only": {1: 0.1}}, [0], chance=0.1).axes
+    assert axes.patches[0].get_x() == 0.5
+
+
 def test_accuracy_panels_want_a_range_each():
     with pytest.raises(ValueError, match="zip"):
         figures.accuracy_panels({"one": {1: 1.0}}, [], chance=0.5)

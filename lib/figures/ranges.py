@@ -30,7 +30,8 @@ def reach(
     """
     reached = np.array(list(rows.values()), dtype=bool)
     count, n = reached.shape
-    figure = blank(max(5.2, 1.9 + 0.115 * n), 1.0 + 0.3 * count + 0.25 * bool(title))
+    cell = 0.24 if n <= ALL_NAMED else 0.115
+    figure = blank(max(5.2, 1.9 + cell * n), 1.0 + 0.3 * count + 0.25 * bool(title))
     axes = figure.add_subplot()
     paint_cells(axes, np.ones(reached.shape), reached)
     if here is not None:
