@@ -15,7 +15,7 @@ from PIL import Image
 
 from lib import figures
 from lib.examples import COORDINATES, SENTENCE, W_K, W_Q, W_V, X
-from lib.masks import causal, padding, sink, window
+from lib.masks import block_causal, causal, padding, sink, window
 from lib.numpy_attention import attention_weights
 
 V = X @ W_V
@@ -27,6 +27,11 @@ ROW = (WEIGHTS[RIVER], ALLOWED[RIVER], WEIGHTS[RIVER] @ V)
 
 # One call of each drawing function. A new function has to be added here.
 CALLS = {
+    "accuracy_panels": lambda: figures.accuracy_panels(
+        {"a window": {1: 1.0, 2: 0.9, 3: 0.1}, "no window": {1: 1.0, 2: 1.0, 3: 1.0}},
+        [2, None],
+        chance=0.125,
+    ),
     "attention_arcs": lambda: figures.attention_arcs(SENTENCE, WEIGHTS[RIVER], RIVER),
     "attention_flow": lambda: figures.attention_flow(),
     "attention_state": lambda: figures.attention_state(
@@ -50,6 +55,9 @@ CALLS = {
         np.array([[True, False], [True, True]]),
         "leaked mass: 0.400, 0.000; rows sum to 1",
     ),
+    "mask_and_tiles": lambda: figures.mask_and_tiles(
+        block_causal(2).dense(4), block_causal(2).tiles(4, size=2), "a mask; 12 pairs"
+    ),
     "mask_grid": lambda: figures.mask_grid(
         {"causal": ALLOWED, "a window": (causal & window(3)).dense(8)}, labels=SENTENCE
     ),
@@ -57,6 +65,9 @@ CALLS = {
         WEIGHTS, rows=SENTENCE, columns=SENTENCE, allowed=ALLOWED, title="a title"
     ),
     "plane": lambda: figures.plane(SENTENCE, V, *ROW, COORDINATES),
+    "reach": lambda: figures.reach(
+        {"one layer": ALLOWED[3], "two layers": ALLOWED[5]}, across="key j", here=5
+    ),
     "rulers": lambda: figures.rulers(
         {"narrow": (1e-4, 1e4), "wide": (1e-10, 1e10)},
         {"tiny": 1e-6, "some": 1e2, "huge": 1e6},

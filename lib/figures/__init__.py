@@ -11,6 +11,7 @@ from lib.figures.masks import (
     TILE_STYLES,
     empty_rows,
     leak_matrix,
+    mask_and_tiles,
     mask_grid,
     tile_map,
     tile_map_alt,
@@ -26,6 +27,7 @@ from lib.figures.picture import (
     Picture,
     show,
 )
+from lib.figures.ranges import accuracy_panels, reach
 from lib.figures.steps import STEPS, Steps
 from lib.figures.values import attention_state, hull_order, plane, value_plane
 from lib.figures.weights import (
@@ -53,6 +55,7 @@ __all__ = [
     "Panel",
     "Picture",
     "Steps",
+    "accuracy_panels",
     "attention_arcs",
     "attention_flow",
     "attention_state",
@@ -61,9 +64,11 @@ __all__ = [
     "hull_order",
     "influence",
     "leak_matrix",
+    "mask_and_tiles",
     "mask_grid",
     "matrix",
     "plane",
+    "reach",
     "rulers",
     "score_panels",
     "share_bars",

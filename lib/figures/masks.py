@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -14,6 +15,7 @@ from lib.figures.cells import (
     write_in_cell,
     written,
 )
+from lib.figures.influence import CROSS
 from lib.figures.picture import ACCENT, DEEP, INK, blank
 from lib.tiles import EMPTY, FULL, PARTIAL, TileMap
 
@@ -21,18 +23,19 @@ from lib.tiles import EMPTY, FULL, PARTIAL, TileMap
 def mask_grid(
     masks: dict[str, np.ndarray], labels: Sequence[str] | None = None
 ) -> Figure:
-    """Masks side by side: filled cells may attend, hatched cells may not.
+    """Masks side by side, three in a row from five on: filled cells may attend, hatched cells may not.
 
     `masks`: title → boolean array (n_q, n_k); `labels`: one word for each position;
     the queries are the last n_q of them.
     """
-    columns = min(len(masks), 2)
+    columns = min(len(masks), 2 if len(masks) < 5 else 3)
     rows = -(-len(masks) // columns)
-    size = 4.6 if columns == 1 else 2.8
+    size = {1: 4.6, 2: 2.8, 3: 2.3}[columns]
     figure = blank(columns * size, rows * (size - 0.1))
-    for axes, (title, allowed) in zip(
-        np.ravel(figure.subplots(rows, columns)), masks.items(), strict=False
-    ):
+    places = np.ravel(figure.subplots(rows, columns))
+    for axes in places[len(masks) :]:
+        axes.remove()
+    for axes, (title, allowed) in zip(places, masks.items(), strict=False):
         paint_cells(axes, np.ones(allowed.shape), allowed)
         axes.set_aspect("equal")
         axes.set_title(title, fontsize=11, color=INK)
@@ -80,20 +83,48 @@ def tile_map(tiles: TileMap, title: str = "") -> Figure:
 
     Raises ValueError for a map with a batch, or of more than 64 rows or columns (Chapter 9, "Tiles").
     """
-    rows, columns = _drawable(tiles)
     figure = blank(4.6, 4.9)
     axes = figure.add_subplot()
+    _paint_tiles(axes, tiles)
+    axes.set_title(title, fontsize=11, color=INK)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    return figure
+
+
+def _paint_tiles(axes: Axes, tiles: TileMap) -> None:
+    """A tile map on `axes`, with a label for each state, which a legend shows."""
+    rows, columns = _drawable(tiles)
     for state, (name, style) in TILE_STYLES.items():
         add_cells(axes, tiles.states == state, **style)
         label = f"{name}: {tiles.count(state)}"
         axes.add_patch(Rectangle((0, 0), 0, 0, label=label, **style))
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
-    axes.set_title(title, fontsize=11, color=INK)
     axes.set_xlabel(f"tile of {tiles.size} keys", color=INK)
     axes.set_ylabel(f"tile of {tiles.size} queries", color=INK)
     axes.locator_params(integer=True, nbins=8)
     axes.spines[:].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+
+
+def mask_and_tiles(allowed: np.ndarray, tiles: TileMap, read_out: str) -> Figure:
+    """A mask, and beside it the map of its tiles; a pair of the mask that is in the future has a cross.
+
+    `allowed`: boolean (n, n), the mask pair by pair; `tiles`: its tile map; `read_out`: a line of text above, broken
+    at each "; " (Chapter 7, "3 A block shows its own future").
+    """
+    figure = blank(7.4, 4.3)
+    left, right = figure.subplots(1, 2)
+    paint_cells(left, np.ones(allowed.shape), allowed)
+    future = np.argwhere(np.triu(allowed, 1))
+    size = min(12, 200 / len(allowed))
+    label = f"reads the future: {len(future)} pairs"
+    left.plot(*future.T[::-1], **CROSS, ms=size, mew=0.3, label=label)
+    left.set_aspect("equal")
+    left.locator_params(integer=True, nbins=8)
+    left.set_xlabel("key j", color=INK)
+    left.set_ylabel("query i", color=INK)
+    _paint_tiles(right, tiles)
+    figure.suptitle(read_out.replace("; ", "\n"), fontsize=10, color=INK)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 

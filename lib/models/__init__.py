@@ -13,6 +13,7 @@ from lib.models.lookup import Stories, lookup, stories
 from lib.models.scores import Score, accuracy_by_distance, honest, parallel
 from lib.models.seeds import drawer, seeded
 from lib.models.sentences import WORDS, grammatical, sentences, spelled
+from lib.models.stacks import local_global
 from lib.models.texts import die, majority
 from lib.models.training import train
 from lib.models.vocabulary import NOTHING, Texts, Vocabulary
@@ -37,6 +38,7 @@ __all__ = [
     "grammatical",
     "greedy",
     "honest",
+    "local_global",
     "lookup",
     "majority",
     "parallel",
