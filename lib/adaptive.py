@@ -40,7 +40,7 @@ def gated_weights(
 ) -> torch.Tensor:
     """α of shape (..., n_q, n_k) with α_ij ∝ f_ij · L_ij · exp(s_ij): softmax(S + log f + log L).
 
-    In NumPy, ``softmax(S + np.log(gate) + np.log(mask.dense(n)))`` (Chapter 8, "A gate on each pair").
+    In NumPy, ``softmax(S + np.log(gate) + np.log(mask.dense(n)))`` (Chapter 8, "2 A gate on each pair").
     `gate` holds f, numbers from 0 to 1 that broadcast to (..., n_q, n_k); for one number per key give
     ``gate[..., None, :]``. `mask` is L; without a causal one, and a gate that is itself causal, the past is told
     of the future.
@@ -120,8 +120,8 @@ def span_gate(
     """m_z(x) = clip((R + z − x) / R, 0, 1): open up to x = z, shut from x = z + R on, straight between.
 
     `distance` holds x = i − j, of shape (n_q, n_k); `span` holds z, one number per head, of shape (heads,)
-    or (..., heads); `ramp` is R. The result is (..., heads, n_q, n_k) (Chapter 8, "A span that each head
-    learns"; Sukhbaatar et al. 2019).
+    or (..., heads); `ramp` is R. The result is (..., heads, n_q, n_k) (Chapter 8,
+    "3 A head that learns how far to look"; Sukhbaatar et al. 2019).
     """
     span = wide(_checked_span(span, ramp))[..., None, None]
     return ((ramp + span - distance) / ramp).clamp(0, 1)
@@ -205,8 +205,8 @@ def top_k_tiles(
 
     A query always keeps its own tile. Among the tiles that end before its own begins it picks the keep − 1
     whose **mean key** has the largest dot product with it; equal ones from the left. Its own tile is never
-    scored: the mean of an unfinished tile would hold keys that the query may not read yet (Chapter 8, "Top-k
-    tiles"; Lu et al. 2025, MoBA; Yuan et al. 2025, Native Sparse Attention).
+    scored: the mean of an unfinished tile would hold keys that the query may not read yet (Chapter 8,
+    "4 Choosing blocks"; Lu et al. 2025, MoBA; Yuan et al. 2025, Native Sparse Attention).
 
     With `share` = s, s neighbouring queries use one choice, so that whole tiles can be skipped. The first of
     them chooses: a choice by their mean would tell the first ones about the last. `share` must divide

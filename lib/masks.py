@@ -553,7 +553,7 @@ class coarse(Composite):
     """A mask applied to blocks instead of tokens: i // size and j // size take the place of i and j.
 
     Queries may be grouped by another number, `query_size`: with 1 each query has a row of its own over the
-    blocks of keys (Chapter 8, "Top-k tiles").
+    blocks of keys (Chapter 8, "4 Choosing blocks").
     """
 
     operand: Mask

@@ -12,6 +12,7 @@ from lib.models.layers import SelfAttention
 from lib.models.lookup import Stories, lookup, stories
 from lib.models.scores import Score, accuracy_by_distance, honest, parallel
 from lib.models.seeds import drawer, seeded
+from lib.models.selecting import TopKAttention
 from lib.models.sentences import WORDS, grammatical, sentences, spelled
 from lib.models.stacks import local_global
 from lib.models.texts import die, majority
@@ -29,6 +30,7 @@ __all__ = [
     "SelfAttention",
     "Stories",
     "Texts",
+    "TopKAttention",
     "Vocabulary",
     "accuracy_by_distance",
     "caches",
