@@ -54,13 +54,12 @@ class LongAttention(SelfAttention):
 
 
 def long_stack(block: int = 128) -> list[Mask]:
-    """Masks of six layers, the first first, after which a token has heard of its whole past, however long that is.
+    """Masks of three layers, the first first, after which a token has heard of its whole past, however long that is.
 
-    All read the last five blocks of `block` tokens. The third layer reads every eighth block of the last 64 too, the
-    sixth the first block and every 64th (Chapter 9, "A text of 131,072 tokens").
+    In blocks of `block` tokens, the first layer reads the last 8; the second every 8th of the last 64; the third every
+    64th, and the first. Both read the last two besides (Chapter 9, "A text of 131,072 tokens").
     """
-    recent = window(5)
-    near = recent | (every(8, 7) & window(64))
-    far = recent | sink(1) | every(64, 63)
-    layout = [recent, recent, near, recent, recent, far]
-    return [causal & coarse(blocks, block) for blocks in layout]
+    two = window(2)
+    near = two | every(8, 7) & window(64)
+    far = two | sink(1) | every(64, 63)
+    return [causal & coarse(layout, block) for layout in (window(8), near, far)]
