@@ -35,6 +35,7 @@ WATCHED = {
     "tests/benchmarks/*": "tests/test_benchmarks.py",
     "tests/colab/*": "tests/test_colab.py",
     "lib/grading/references/*": "tests/test_exercises.py",
+    "lib/receipts/*.json": "tests/test_receipts.py",
     "book/ledger.yml": "tests/test_ledger.py tests/test_claims.py",
     "book/*": "tests/test_book.py tests/test_ledger.py",
     "Makefile": "tests/test_setup.py tests/test_project_files.py",

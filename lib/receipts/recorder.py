@@ -28,7 +28,7 @@ from torch.nn.attention.flex_attention import create_block_mask
 
 from lib import flex
 from lib.masks import Mask, causal, window
-from lib.receipts import COMMAND, RECEIPTS, Receipt, Row, load, write
+from lib.receipts.receipt import COMMAND, RECEIPTS, Receipt, Row, load, write
 from lib.tiles import n_pairs
 from lib.torch_attention import attention
 
