@@ -19,6 +19,10 @@ COMMANDS = {
         "lib.grading.progress",
         "draw a learner's map of what is solved from the notebooks in a folder",
     ),
+    "receipts": (
+        "lib.receipts.recorder",
+        "print what was measured on which device, or measure on this one",
+    ),
     "repository": (
         "lib.authoring.repository",
         "write the repository's address everywhere it is derived, or check it",

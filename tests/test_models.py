@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from lib.decoding import KVCache
 from lib.masks import causal, full, local, padding, prefix, window
-from lib.models import SelfAttention
+from lib.models import LongAttention, SelfAttention, long_stack
 from lib.probe import causality_probe, prefix_probe
+from lib.tiles import receptive_field
 
 MASKS = [causal, full, causal & window(3), causal | prefix(2), local(2, 1)]
 
@@ -112,3 +114,54 @@ def test_gradients_do_not_reach_the_future():
 def test_features_that_cannot_be_shared_out_are_refused(features, heads, words):
     with pytest.raises(ValueError, match=words):
         SelfAttention(features, heads)
+
+
+# --- for long texts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4, None])
+def test_heads_share_keys_and_values_in_groups(kv_heads):
+    """Against a layer in which each head has its own, made of copies."""
+    mask = causal & window(5)
+    layer = LongAttention(24, 4, mask, kv_heads).double()
+    each = SelfAttention(24, 4, mask).double()
+    copies = 4 // (kv_heads or 4)
+    weights = {name: value.clone() for name, value in layer.state_dict().items()}
+    for name in ("key.weight", "value.weight"):
+        heads = weights[name].unflatten(0, (-1, 6))
+        weights[name] = heads.repeat_interleave(copies, dim=0).flatten(0, 1)
+    each.load_state_dict(weights)
+    x = torch.randn(2, 30, 24, generator=torch.Generator().manual_seed(0)).double()
+    torch.testing.assert_close(layer(x), each(x))
+    cache = KVCache(mask)
+    parts = [layer(part, cache=cache) for part in x.split(12, dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), each(x))
+
+
+def test_the_back_end_is_the_one_asked_for(monkeypatch):
+    asked = []
+
+    def noted(q, k, v, mask, **options):
+        asked.append(options["backend"])
+        return q
+
+    monkeypatch.setattr("lib.models.long.attention", noted)
+    for backend in ("auto", "tiled"):
+        LongAttention(8, 2, causal, backend=backend)(torch.zeros(1, 3, 8))
+    assert asked == ["auto", "tiled"]
+
+
+@pytest.mark.parametrize("kv_heads", [3, 8, 0])
+def test_heads_that_cannot_be_shared_evenly_are_refused(kv_heads):
+    with pytest.raises(ValueError, match="kv_heads"):
+        LongAttention(24, 4, causal, kv_heads)
+
+
+@pytest.mark.parametrize("n", [1, 511, 640, 1500, 4099])
+def test_after_the_three_layers_every_token_has_heard_of_its_past(n):
+    masks = long_stack(block=4)
+    for i in {0, n // 3, n - 2, n - 1} & set(range(n)):
+        np.testing.assert_array_equal(receptive_field(masks, i), np.arange(i + 1))
+    if n > 256:  # and none of the layers is idle
+        for gone in range(3):
+            assert len(receptive_field(masks[:gone] + masks[gone + 1 :], n - 1)) < n

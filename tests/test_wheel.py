@@ -96,7 +96,8 @@ def test_every_module_of_the_wheel_can_be_imported(environment):
     modules = done.stdout.split()
     assert {"lib.masks", "lib.engine.compiled", "lib.grading.trials"} <= set(modules)
     assert not [name for name in modules if name.startswith("lib.authoring")]
-    assert (environment.installed / "lib/engine/kernel.cpp").exists()
+    for file in ("lib/engine/kernel.cpp", "lib/receipts/receipts.json"):
+        assert (environment.installed / file).exists(), file
 
 
 def test_a_module_that_needs_more_than_is_declared_is_found(environment):

@@ -81,7 +81,7 @@ LARGEST_TILE_MAP = 64
 def tile_map(tiles: TileMap, title: str = "") -> Figure:
     """A tile map with its legend: full tiles are plain, partial ones cross-hatched, empty ones hatched.
 
-    Raises ValueError for a map with a batch, or of more than 64 rows or columns (Chapter 9, "Tiles").
+    Raises ValueError for a map with a batch, or of more than 64 rows or columns (Chapter 9, "Skip what is empty").
     """
     figure = blank(4.6, 4.9)
     axes = figure.add_subplot()

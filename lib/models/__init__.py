@@ -9,6 +9,7 @@ True
 from lib.models.decoder import Block, Decoder, Encoder, EncoderDecoder
 from lib.models.generating import caches, generate, greedy, sampling
 from lib.models.layers import SelfAttention
+from lib.models.long import LongAttention, long_stack
 from lib.models.lookup import Stories, lookup, stories
 from lib.models.scores import Score, accuracy_by_distance, honest, parallel
 from lib.models.seeds import drawer, seeded
@@ -26,6 +27,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "EncoderDecoder",
+    "LongAttention",
     "Score",
     "SelfAttention",
     "Stories",
@@ -41,6 +43,7 @@ __all__ = [
     "greedy",
     "honest",
     "local_global",
+    "long_stack",
     "lookup",
     "majority",
     "parallel",

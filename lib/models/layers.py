@@ -82,5 +82,6 @@ class SelfAttention(nn.Module):
         return cache.attend(q, k, v)
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., tokens, features) to (..., heads, tokens, features / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        """(..., tokens, features) to (..., heads, tokens, features of a head)."""
+        size = self.query.out_features // self.heads
+        return x.unflatten(-1, (-1, size)).transpose(-3, -2)

@@ -30,6 +30,8 @@ from lib.masks import (
     strided,
     window,
 )
+from lib.models import LongAttention, long_stack
+from lib.receipts import recorder
 from lib.torch_attention import attention, choose_backend
 
 if not torch.cuda.is_available():
@@ -348,3 +350,47 @@ def test_decoding_equals_the_whole_call(device, dtype, name):
     torch.testing.assert_close(output, whole, atol=tolerance, rtol=tolerance)
     if name == "band":
         assert cache.kept.tolist() == list(range(N - 99, N))
+
+
+# --- what chapter 9 shows -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["tiled", "flex"])
+def test_ink_reaches_the_last_token_and_never_runs_back(device, backend):
+    """With scores of 0 nothing is overlooked: the three masks of `long_stack` at 16,384 tokens."""
+    n = 16_384
+    places = torch.arange(16, device=device) * 1000 + 300
+    ink = torch.zeros(1, 1, n, 16, device=device)
+    ink[0, 0, places, torch.arange(16, device=device)] = 1
+    zeros = torch.zeros_like(ink)
+    with torch.no_grad():
+        for mask in long_stack():
+            ink = ink + attention(zeros, zeros, ink, mask, backend=backend)
+    reached = ink[0, 0] > 0
+    assert reached[-1].all()
+    assert torch.equal(reached.int().argmax(dim=0), places)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_a_layer_for_long_texts_computes_the_same_with_every_back_end(device, dtype):
+    layer = LongAttention(64, 4, causal & window(100), kv_heads=2).to(device, dtype)
+    x = torch.randn(2, 1024, 64, generator=torch.Generator().manual_seed(0))
+    outputs = {}
+    for backend in ("dense", "sdpa", "tiled", "flex"):
+        layer.backend = backend
+        outputs[backend] = layer(x.to(device, dtype)).detach().float()
+    for output in outputs.values():
+        tolerance = ALLOWANCE * FLOOR[dtype]
+        torch.testing.assert_close(output, outputs["dense"], atol=tolerance, rtol=1e-2)
+
+
+def test_a_receipt_of_this_gpu_can_be_recorded(tmp_path):
+    """At 512 tokens; nothing is written into the package."""
+    receipt = recorder.record("cuda", lengths=(512,), heads=2)
+    assert receipt.kind == "cuda"
+    assert receipt.device == torch.cuda.get_device_name()
+    rows = [row for row in receipt.rows if row.method in ("dense", "tiled")]
+    assert {row.step for row in rows} == {"forward", "forward and backward"}
+    assert all(row.seconds > 0 and row.peak > 0 for row in rows)
+    recorder.write([receipt], tmp_path / "receipts.json")
+    assert recorder.load(tmp_path / "receipts.json") == (receipt,)
