@@ -31,20 +31,20 @@ MASKS = {
 def model(seed):
     with seeded(seed):
         decoder = Decoder(Vocabulary(keys=4))
-    train(decoder, MASKS["sound"], LOOKUP, steps=200, batch=64, seed=seed)
+    train(decoder, MASKS["sound"], LOOKUP, steps=120, seed=seed)
     return decoder
 
 
 def percent(mask, seed):
     """The part of right answers at each distance from 1 to 23, in percent."""
-    texts = LOOKUP(4000, generator=drawer(7))
+    texts = LOOKUP(3000, generator=drawer(7))
     found = accuracy_by_distance(model(seed), mask, texts)
     return [100 * found[distance] for distance in range(1, 24)]
 
 
 @pytest.mark.parametrize("row", MASKS)
 def test_the_rows_of_the_diagnosis_are_what_the_masks_give(row):
-    """Right where the row says so and at chance elsewhere, within what 170 questions a distance can tell."""
+    """Right where the row says so and at chance elsewhere, within what 130 questions a distance can tell."""
     shown = exercise_07.SOUND if row == "sound" else exercise_07.rows[row]
-    for recorded, measured in zip(shown, percent(MASKS[row], seed=1), strict=True):
+    for recorded, measured in zip(shown, percent(MASKS[row], seed=2), strict=True):
         assert measured > 70 if recorded > 70 else measured < 30
