@@ -460,23 +460,6 @@ def test_one_mask_for_two_libraries():
     assert not ZOO["one_mask_for_two_libraries"].influence.causal
 
 
-def test_top_k_before_the_mask():
-    read = (weights("top_k_before_the_mask") > 0).sum(axis=1)
-    assert (read <= 2).all()
-    assert (read[1:] < 2).any()  # row 0 has no second key
-    draws = (np.random.default_rng(seed).normal(size=X.shape) for seed in range(20))
-    assert any(not outputs("top_k_before_the_mask", text)[0].any() for text in draws)
-
-
-def test_keys_choose_queries():
-    """A last query that wants the first key takes it away from an earlier one."""
-    bug = ZOO["keys_choose_queries"].function
-    eager = Q.copy()
-    eager[-1] = 10 * K[0]
-    before, after = (bug(queries, K, np.eye(N))[:-1, 0] > 0 for queries in (Q, eager))
-    assert (before & ~after).any()
-
-
 def test_normalised_over_time():
     assert moves("normalised_over_time").all()
 
@@ -515,6 +498,61 @@ def test_position_over_length():
     layer = ZOO["position_over_length"].function
     assert causality_probe(layer, X).causal
     assert not prefix_probe(layer, X).causal
+
+
+# ---- Who chooses ----
+
+
+def test_top_k_before_the_mask():
+    read = (weights("top_k_before_the_mask") > 0).sum(axis=1)
+    assert (read <= 2).all()
+    assert (read[1:] < 2).any()  # row 0 has no second key
+    draws = (np.random.default_rng(seed).normal(size=X.shape) for seed in range(20))
+    assert any(not outputs("top_k_before_the_mask", text)[0].any() for text in draws)
+
+
+def test_keys_choose_queries():
+    """A last query that wants the first key takes it away from an earlier one."""
+    bug = ZOO["keys_choose_queries"].function
+    eager = Q.copy()
+    eager[-1] = 10 * K[0]
+    before, after = (bug(queries, K, np.eye(N))[:-1, 0] > 0 for queries in (Q, eager))
+    assert (before & ~after).any()
+
+
+BLOCKS = settings.BLOCKS_OF_TEXT
+
+
+def moved_by(slug, part):
+    """(n, n): which output of a choice of blocks moves when the queries, or the keys, of one token change."""
+    bug, n = ZOO[slug].function, len(BLOCKS)
+    q, k, v = settings.projected(BLOCKS, None)
+    found = np.zeros((n, n), dtype=bool)
+    for j, seed in np.ndindex(n, 50):
+        changed = [q.copy(), k.copy()]
+        changed[part][j] = 9 * np.random.default_rng(seed).normal(size=4)
+        found[:, j] |= (bug(*changed, v) != bug(q, k, v)).any(axis=1)
+    return found
+
+
+QUERIES, KEYS = 0, 1
+# Leaks inside a block, none of its last query: with blocks of two, from its second token to its first.
+INSIDE_A_BLOCK = [[4, 5], [6, 7]]
+
+
+def test_own_unfinished_block_scored():
+    ahead = np.triu(moved_by("own_unfinished_block_scored", KEYS), 1)
+    assert np.argwhere(ahead).tolist() == INSIDE_A_BLOCK
+    assert not np.triu(moved_by("own_unfinished_block_scored", QUERIES), 1).any()
+    own = weights("own_unfinished_block_scored").diagonal()
+    assert (own == 0).any()
+    assert own.any()
+
+
+def test_mean_query_chooses():
+    ahead = np.triu(moved_by("mean_query_chooses", QUERIES), 1)
+    assert np.argwhere(ahead).tolist() == INSIDE_A_BLOCK
+    assert not np.triu(moved_by("mean_query_chooses", KEYS), 1).any()
 
 
 # ---- Memory, heads and batches ----

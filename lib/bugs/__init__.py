@@ -14,10 +14,19 @@ for it, the story, the tell-tale, a public thread. The verdict is computed by `l
 what a tell-tale says is run by the test of the bug's name in `tests/test_symptoms.py`.
 """
 
-from lib.bugs import applying, around, batches, empty_rows, pairs, served, steps
+from lib.bugs import (
+    applying,
+    around,
+    batches,
+    empty_rows,
+    pairs,
+    selection,
+    served,
+    steps,
+)
 from lib.bugs.exhibit import VERDICTS, Bug, Setting, exhibits
 
-GROUPS = (pairs, applying, empty_rows, batches, steps, served, around)
+GROUPS = (pairs, applying, empty_rows, batches, steps, served, selection, around)
 ZOO: dict[str, Bug] = {bug.slug: bug for group in GROUPS for bug in exhibits(group)}
 
 __all__ = ["GROUPS", "VERDICTS", "ZOO", "Bug", "Setting", "exhibits"]

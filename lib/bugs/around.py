@@ -1,7 +1,7 @@
 """Around attention.
 
-The attention is right, and something beside it looks ahead: a choice of keys, a statistic, a filter, a
-position, a target. A test of attention with a given mask finds none of these. Probe the whole model.
+The attention is right, and something beside it looks ahead: a statistic, a filter, a position, a
+target. A test of attention with a given mask finds none of these. Probe the whole model.
 """
 
 import numpy as np
@@ -12,16 +12,13 @@ from lib.bugs.settings import (
     NORMALISING,
     POSITIONS,
     ROUNDING,
-    SELECTION,
     TARGETS,
     TWO_LIBRARIES,
     WITH_DROPOUT,
-    best,
     dropout,
     library_with_true_for_blocked,
     mean_of_three,
     rounded_to,
-    scores,
 )
 from lib.bugs.tell_tales import (
     all_that_may_be_read_is_read,
@@ -48,38 +45,6 @@ def one_mask_for_two_libraries(x):
     mask = causal.dense(len(x))
     hidden = attention(x, x, x, mask)
     return library_with_true_for_blocked(hidden, hidden, hidden, mask)
-
-
-@bug(
-    SELECTION,
-    tell_tale="Rows read fewer keys than they chose, and early rows may read none.",
-    passes=nothing_hidden_is_read,
-    chapter="Chapter 8",
-    thread="https://github.com/HKUSTDial/flash-sparse-attention/issues/146",
-)
-def top_k_before_the_mask(q, k, v):
-    """Each query keeps its k best keys, and then the causal mask is applied. The weights of the future are
-    zero. But future keys have competed for the k places, and each place they win is lost to the past.
-    """
-    chosen = best(scores(q, k), 2)
-    return attention(q, k, v, chosen & causal.dense(len(q)))
-
-
-@bug(
-    SELECTION,
-    tell_tale="Whether a token is read depends on who else wants to read it, later queries included.",
-    passes=nothing_hidden_is_read,
-    chapter="Chapter 8",
-    thread="https://github.com/piotrpiekos/MoSA/issues/3",
-)
-def keys_choose_queries(q, k, v):
-    """To balance the load, each key chooses its k best queries, as experts choose tokens. All those queries
-    come after the key, so nothing looks ahead, one thinks. But they compete with each other, and the later ones
-    may win.
-    """
-    allowed = causal.dense(len(q))
-    chosen = best(np.where(allowed, scores(q, k), -np.inf), 2, axis=0)
-    return attention(q, k, v, chosen & allowed)
 
 
 @bug(

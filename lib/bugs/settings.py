@@ -479,6 +479,44 @@ SELECTION = replace(
 )
 
 
+# ---- A selection of blocks ----
+
+BLOCK = 2
+BLOCKS_OF_TEXT = np.random.default_rng(10).normal(size=(4 * BLOCK, X.shape[1]))
+
+
+def block_means(x: np.ndarray) -> np.ndarray:
+    """(blocks, d): the mean of each BLOCK rows of x (n, d); the last block may be shorter."""
+    starts = range(0, len(x), BLOCK)
+    return np.stack([x[start : start + BLOCK].mean(axis=0) for start in starts])
+
+
+def own_blocks(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each query's block, (n, 1), and the numbers of all blocks: to be compared."""
+    return np.arange(n)[:, None] // BLOCK, np.arange(-(-n // BLOCK))
+
+
+def attention_to_blocks(q, k, v, chosen):
+    """`chosen` (n, blocks) says which blocks each query reads: of its own what has come."""
+    keys = np.repeat(chosen, BLOCK, axis=1)[:, : len(k)]
+    return attention(q, k, v, keys & causal.dense(len(q)))
+
+
+def best_block_before_the_own(q, k, v):
+    own, blocks = own_blocks(len(q))
+    affinity = np.where(blocks < own, scores(q, block_means(k)), -np.inf)
+    chosen = best(affinity, 1) & (blocks < own)
+    return attention_to_blocks(q, k, v, chosen | (blocks == own))
+
+
+BLOCKS = replace(
+    CAUSAL,
+    name=f"causal attention, the own block of {BLOCK} and the best one before it",
+    right=best_block_before_the_own,
+    text=BLOCKS_OF_TEXT,
+)
+
+
 # ---- Around attention: functions of the text itself ----
 
 
