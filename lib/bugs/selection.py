@@ -26,7 +26,7 @@ from lib.numpy_attention import attention
     SELECTION,
     tell_tale="Rows read fewer keys than they chose, and early rows may read none.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 8",
+    chapter='Chapter 8, "5 Four ways in which a choice tells the future"',
     thread="https://github.com/HKUSTDial/flash-sparse-attention/issues/146",
 )
 def top_k_before_the_mask(q, k, v):
@@ -41,7 +41,7 @@ def top_k_before_the_mask(q, k, v):
     SELECTION,
     tell_tale="Whether a token is read depends on who else wants to read it, later queries included.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 8",
+    chapter='Chapter 8, "5 Four ways in which a choice tells the future"',
     thread="https://github.com/piotrpiekos/MoSA/issues/3",
 )
 def keys_choose_queries(q, k, v):
@@ -59,7 +59,7 @@ def keys_choose_queries(q, k, v):
     tell_tale="Leaks lie inside blocks, and come from keys: a later key of its own block changes which blocks a query "
     "reads. The last query of a block has none. Some queries do not read themselves.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 8",
+    chapter='Chapter 8, "5 Four ways in which a choice tells the future"',
     thread="https://github.com/karpathy/nanochat/issues/844",
 )
 def own_unfinished_block_scored(q, k, v):
@@ -69,7 +69,7 @@ def own_unfinished_block_scored(q, k, v):
     """
     own, blocks = own_blocks(len(q))
     affinity = np.where(blocks <= own, scores(q, block_means(k)), -np.inf)
-    return attention_to_blocks(q, k, v, best(affinity, 2) & (blocks <= own))
+    return attention_to_blocks(q, k, v, best(affinity, 2))
 
 
 @bug(
@@ -77,7 +77,7 @@ def own_unfinished_block_scored(q, k, v):
     tell_tale="Leaks lie inside blocks, and come from queries: a later query of the block changes which blocks an "
     "earlier one reads. The last query of a block has none.",
     passes=nothing_hidden_is_read,
-    chapter="Chapter 8",
+    chapter='Chapter 8, "5 Four ways in which a choice tells the future"',
     thread="https://github.com/microsoft/SeerAttention/issues/6",
 )
 def mean_query_chooses(q, k, v):
@@ -88,5 +88,4 @@ def mean_query_chooses(q, k, v):
     own, blocks = own_blocks(len(q))
     chooser = np.repeat(block_means(q), BLOCK, axis=0)[: len(q)]
     affinity = np.where(blocks < own, scores(chooser, block_means(k)), -np.inf)
-    chosen = best(affinity, 1) & (blocks < own)
-    return attention_to_blocks(q, k, v, chosen | (blocks == own))
+    return attention_to_blocks(q, k, v, best(affinity, 1) | (blocks == own))

@@ -505,8 +505,7 @@ def attention_to_blocks(q, k, v, chosen):
 def best_block_before_the_own(q, k, v):
     own, blocks = own_blocks(len(q))
     affinity = np.where(blocks < own, scores(q, block_means(k)), -np.inf)
-    chosen = best(affinity, 1) & (blocks < own)
-    return attention_to_blocks(q, k, v, chosen | (blocks == own))
+    return attention_to_blocks(q, k, v, best(affinity, 1) | (blocks == own))
 
 
 BLOCKS = replace(
