@@ -82,6 +82,7 @@ mistakes_8_1 = [
     mistake("waiting", "k words for each one", "You wait k words before each word. The wait is at the beginning alone; then one more is read for each.")(lambda k, n_target, n_source: np.arange(n_source) < k * (np.arange(n_target)[:, None] + 1)),
     mistake("waiting", "window of k words", "You read the k newest words and forget those before. Whatever has been heard may be read.")(lambda k, n_target, n_source: (np.subtract.outer(np.arange(n_target), np.arange(n_source)) > -k) & (np.subtract.outer(np.arange(n_target), np.arange(n_source)) <= 0)),
     mistake("waiting", "delayed instead of ahead", "You let the source be k words behind the translation. It is ahead.")(lambda k, n_target, n_source: np.tri(n_target, n_source, -k, dtype=bool)),
+    mistake("waiting", "other corner", "You began at the end: your last word reads the whole source, whatever k is. The wait is counted from the first word.")(lambda k, n_target, n_source: np.tri(n_target, n_source, n_source - n_target, dtype=bool)),
 ]
 
 
@@ -131,10 +132,20 @@ def chosen_blocks(q, k, b, places, *, competing="past", own=True, within=True, s
     return chosen | (block == home) if own else chosen
 
 
+def by_what_has_come(q, k, b, keep):
+    rows = np.zeros((len(q), -(-len(k) // b)), dtype=bool)
+    for i, query in enumerate(q):
+        parts = [k[first : min(first + b, i + 1)] for first in range(0, i + 1, b)]
+        scores = np.array([part.mean(axis=0) @ query for part in parts])
+        rows[i, np.argsort(-scores, kind="stable")[:keep]] = True
+    return rows
+
+
 mistakes_8_2 = [
     mistake("fixed_choice", "bug still there", "This gives the same as the suspect. Whose mean is not finished when a query asks for it?", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, competing="begun", own=False)),
     mistake("fixed_choice", "own block read, and still scored", "Every query reads its own block now, and it is still scored, by a mean that holds later keys. Whether it takes a place from another block depends on them.", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, competing="begun")),
     mistake("fixed_choice", "own block read, and still scored", "Every query reads its own block now, and it is still scored, by a mean that holds later keys. Whether it takes a place from another block depends on them.", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, competing="begun")),
+    mistake("fixed_choice", "own block by what has come", "You score the own block by its keys so far. That tells nothing of the future, but the own block may lose, and it is to be read in any case.")(lambda q, k, b, keep: by_what_has_come(q, k, b, keep)),
     mistake("fixed_choice", "own block left out", "No query reads its own block, and those of the first block read nothing. The own block needs no score: it is read in any case.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, own=False)),
     mistake("fixed_choice", "own block left out, its place given away", "No query reads its own block; its place went to one block more. The own block needs no score: it is read in any case.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, own=False)),
     mistake("fixed_choice", "one block too many", "A query reads `keep` blocks besides its own. Its own is one of the `keep`.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep)),
@@ -211,6 +222,7 @@ mistakes_8_3 = [
     mistake("best_k", "keys choose", "Your columns are chosen: each key takes its k best queries, and a later query may push an earlier one out. Let each query choose.", bug="keys_choose_queries")(lambda scores, k: (ranks(of_the_past(scores), axis=0) < k) & past_of(scores)),
     mistake("best_k", "places that nobody has won", "Early queries have fewer than k keys. `argsort` fills the rest with keys of score −∞, later ones among them.")(lambda scores, k: ranks(of_the_past(scores)) < k),
     mistake("best_k", "equal ones all kept", "You keep every key that is as good as the k-th one. Where scores are equal that is more than k.")(lambda scores, k: (of_the_past(scores) >= -np.sort(-of_the_past(scores), axis=1)[:, min(k, len(scores)) - 1][:, None]) & past_of(scores)),
+    mistake("best_k", "equal ones from the right", "Of equal scores you keep those on the right. A sort that is turned around does that: sort `-scores` instead.")(lambda scores, k: (ranks(of_the_past(scores)[:, ::-1])[:, ::-1] < k) & past_of(scores)),
     mistake("best_k", "smallest scores", "You keep the keys with the smallest scores.")(lambda scores, k: (ranks(-of_the_past(scores, np.inf)) < k) & past_of(scores)),
     mistake("best_k", "own key always", "Every query keeps its own key besides. It competes like the others here.")(lambda scores, k: ((ranks(of_the_past(scores)) < k) & past_of(scores)) | np.eye(len(scores), dtype=bool)),
     mistake("best_k", "newest keys", "You keep the k newest keys, whatever their scores.")(lambda scores, k: past_of(scores) & ~np.tri(len(scores), k=-k, dtype=bool)),
@@ -222,6 +234,9 @@ mistakes_8_3 = [
     mistake("best_share", "not the rest", "You keep the keys whose weight is at least 1 − p, each for itself. What the kept ones share together counts.")(lambda scores, p: (weights_of_the_past(scores) >= 1 - p) & past_of(scores)),
     mistake("best_share", "part of the largest weight", "You compare each key with the best one. What the kept ones share together counts.")(lambda scores, p: weights_of_the_past(scores) >= p * weights_of_the_past(scores).max(axis=1, keepdims=True)),
     mistake("best_share", "smallest first", "You begin with the smallest weights. As few keys as possible: begin with the largest.")(lambda scores, p: kept_before(weights_of_the_past(scores), p, np.argsort(weights_of_the_past(scores), axis=1, kind="stable"))),
+    mistake("best_share", "numbers that are no weights", "You add up e^score, which is no weight yet: each row must be divided by its sum first.")(lambda scores, p: kept_before(np.where(past_of(scores), np.exp(scores), 0), p, np.argsort(-of_the_past(scores), axis=1, kind="stable"))),
+    mistake("best_share", "part of the keys", "You keep that part of the *number* of keys. Their weights count.")(lambda scores, p: ranks(of_the_past(scores)) < np.ceil(p * (np.arange(len(scores)) + 1))[:, None]),
+    mistake("best_share", "one more than needed", "You keep one key more than you need: with the key that reaches p it is enough.")(lambda scores, p: best_share(scores, p) | ((ranks(of_the_past(scores)) == best_share(scores, p).sum(axis=1, keepdims=True)) & past_of(scores))),
     mistake("best_share", "from the left", "You add the weights up from the left. As few keys as possible: begin with the largest.")(lambda scores, p: kept_before(weights_of_the_past(scores), p, np.argsort(0 * scores, axis=1, kind="stable"))),
     mistake("best_share", "all of the past", "You keep the whole past. As few keys as possible are asked for.")(lambda scores, p: np.tri(len(scores), dtype=bool)),
     mistake("best_share", "best key alone", "You keep the best key alone. It may have less than p.")(lambda scores, p: ranks(of_the_past(scores)) < 1),
@@ -434,6 +449,8 @@ mistakes_8_6 = [
     mistake("keep_needed", "own block's place forgotten", "The own block takes one of the `keep` places, too.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of(by_mean(query, keys, b)[:-1], fact // b) + 1),
     mistake("keep_needed", "own block not thought of", "What if the fact lies in the own block? That is always read.")(lambda query, keys, fact, b: rank_of(np.append(by_mean(query, keys, b)[:-1], -np.inf), fact // b) + 2),
     mistake("keep_needed", "counted from 0", "You count blocks from 0: asked is how many there are, the block of the fact among them.")(lambda query, keys, fact, b: 0 if own_is(keys, fact, b) else rank_of(by_mean(query, keys, b)[:-1], fact // b) + 1),
+    mistake("keep_needed", "equal ones all before", "Of blocks with equal products you let all come before. Those further left do.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else 1 + (by_mean(query, keys, b)[:-1] >= by_mean(query, keys, b)[fact // b]).sum()),
+    mistake("keep_needed", "equal ones all after", "Of blocks with equal products you let none come before. Those further left do.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else 2 + (by_mean(query, keys, b)[:-1] > by_mean(query, keys, b)[fact // b]).sum()),
     mistake("keep_needed", "scored by the best key", "You score a block by its best key. For that one must read all keys; the choice knows their mean alone.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of((keys @ query).reshape(-1, b).max(axis=1)[:-1], fact // b) + 2),
     mistake("keep_needed", "scored by the first key", "You score a block by its first key.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of((keys @ query)[::b][:-1], fact // b) + 2),
     mistake("keep_needed", "smallest first", "You begin with the smallest product.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of(-by_mean(query, keys, b)[:-1], fact // b) + 2),
