@@ -135,20 +135,21 @@ mistakes_7_2 = [
 ]
 
 
-def block_mask(n, b):
-    """The block mask, to look at."""
-    i, j = np.ogrid[:n, :n]
-    return i // b >= j // b
+def block_of(n, b, first):
+    """The number of each token's block; a query may read the keys of its own block and of those before it."""
+    return (np.arange(n) + b - first) // b
 
 
-def leaks(n, b):
+def leaks(n, b, first):
     """How many pairs the block mask allows in which the key comes after the query.
 
-    >>> int(leaks(8, 4))
-    12
+    >>> int(leaks(8, 4, 4)), int(leaks(8, 4, 3))
+    (12, 9)
     """
-    blocks, rest = divmod(n, b)
-    return blocks * b * (b - 1) // 2 + rest * (rest - 1) // 2
+    first = min(first, n)  # a text may end within its first block
+    blocks, rest = divmod(n - first, b)
+    sizes = np.array([first, *[b] * blocks, rest])
+    return (sizes * (sizes - 1) // 2).sum()
 
 
 def tiles_read(n, w, b):
@@ -162,15 +163,30 @@ def tiles_read(n, w, b):
     return (row - oldest // b + 1).sum()
 
 
+def cut(n, b, first):
+    """The sizes of the first block, of all whole ones, and of the last."""
+    first = min(first, n)
+    blocks, rest = divmod(n - first, b)
+    return np.array([first]), np.full(blocks, b), np.array([rest])
+
+
+def pairs_ahead(*sizes):
+    sizes = np.concatenate(sizes)
+    return (sizes * (sizes - 1) / 2).sum()
+
+
 mistakes_7_3 = [
-    mistake("leaks", "b divides n", "That is right where b divides n. How many tokens has the last block otherwise?")(lambda n, b: n * (b - 1) / 2),
-    mistake("leaks", "last block left out", "You left out the last block, which has fewer tokens. They see each other's future as well.")(lambda n, b: n // b * b * (b - 1) / 2),
-    mistake("leaks", "last block taken for whole", "You counted the last block as a whole one. Some of its tokens do not exist.")(lambda n, b: -(-n // b) * b * (b - 1) / 2),
-    mistake("leaks", "both halves", "You counted the pairs that look ahead and those that look back. Half of them leak.")(lambda n, b: n // b * b * (b - 1) + n % b * (n % b - 1)),
-    mistake("leaks", "diagonal counted", "A pair of a token with itself is no leak: j = i is allowed in every causal mask.")(lambda n, b: n // b * b * (b + 1) / 2 + n % b * (n % b + 1) / 2),
-    mistake("leaks", "all pairs of the mask", "You counted all allowed pairs. Asked are those in which the key comes after the query.")(lambda n, b: block_mask(n, b).sum()),
-    mistake("leaks", "blocks counted from 1", "Your blocks are those of positions that count from 1: the first has one token less. In this course positions count from 0.")(lambda n, b: np.triu((np.arange(n)[:, None] + 1) // b >= (np.arange(n) + 1) // b, k=1).sum()),
-    mistake("leaks", "tokens for pairs", "You counted the tokens that see some of their future. Asked are pairs.")(lambda n, b: n - -(-n // b)),
+    mistake("leaks", "first block taken for whole", "You counted the first block as a whole one. It has `first` tokens.")(lambda n, b, first: pairs_ahead(*cut(n, b, b))),
+    mistake("leaks", "all blocks whole", "That is right where all blocks are whole. The first has `first` tokens, and the last what is left.")(lambda n, b, first: n * (b - 1) / 2),
+    mistake("leaks", "last block left out", "You left out the last block, which may have fewer tokens. They see each other's future as well.")(lambda n, b, first: pairs_ahead(*cut(n, b, first)[:2])),
+    mistake("leaks", "last block taken for whole", "You counted the last block as a whole one. Some of its tokens do not exist.")(lambda n, b, first: pairs_ahead(cut(n, b, first)[0], np.full(-(-(n - min(first, n)) // b), b))),
+    mistake("leaks", "first block left out", "You left out the first block. It is short, and its tokens see each other's future as well.")(lambda n, b, first: pairs_ahead(*cut(n, b, first)[1:])),
+    mistake("leaks", "text longer than its first block", "What if the text ends within its first block? Then that has n tokens.")(lambda n, b, first: first * (first - 1) / 2 + max(n - first, 0) // b * b * (b - 1) / 2 + max(n - first, 0) % b * (max(n - first, 0) % b - 1) / 2),
+    mistake("leaks", "both halves", "You counted the pairs that look ahead and those that look back. Half of them leak.")(lambda n, b, first: 2 * pairs_ahead(*cut(n, b, first))),
+    mistake("leaks", "diagonal counted", "A pair of a token with itself is no leak: j = i is allowed in every causal mask.")(lambda n, b, first: pairs_ahead(*cut(n, b, first)) + n),
+    mistake("leaks", "all pairs of the mask", "You counted all allowed pairs. Asked are those in which the key comes after the query.")(lambda n, b, first: (block_of(n, b, first)[:, None] >= block_of(n, b, first)).sum()),
+    mistake("leaks", "all pairs within blocks", "You counted all pairs within a block. Asked are those in which the key comes after the query.")(lambda n, b, first: (block_of(n, b, first)[:, None] == block_of(n, b, first)).sum()),
+    mistake("leaks", "tokens for pairs", "You counted the tokens that see some of their future. Asked are pairs.")(lambda n, b, first: n - len(set(block_of(n, b, first).tolist()))),
     mistake("tiles_read", "first rows like the others", "In the first rows there is less to read than in the middle: no tile lies before the beginning.")(lambda n, w, b: -(-n // b) * (-(-(w - 1) // b) + 1)),
     mistake("tiles_read", "own key counted twice", "The first query of a row reads w − 1 keys before itself, and not w. Try a w that is one more than a multiple of b.")(lambda n, w, b: np.minimum(np.arange(1, -(-n // b) + 1), -(-w // b) + 1).sum()),
     mistake("tiles_read", "window in whole tiles", "A window of w keys does not begin where a tile begins, so it can touch one more than ⌈w/b⌉.")(lambda n, w, b: np.minimum(np.arange(1, -(-n // b) + 1), -(-w // b)).sum()),
