@@ -86,14 +86,20 @@ mistakes_8_1 = [
 ]
 
 
+def bounds(q, low, high):
+    """The largest product that each query (n, d) can have with a key between `low` and `high` (blocks, d)."""
+    return np.maximum(q[:, None] * low, q[:, None] * high).sum(axis=-1)
+
+
 def suspect_choice(q, k, b, keep):
     """Which blocks of b keys each query reads: booleans of shape (n, blocks)."""
-    means = k.reshape(-1, b, k.shape[1]).mean(axis=1)
+    blocks = k.reshape(-1, b, k.shape[1])
     own = np.arange(len(q))[:, None] // b  # the number of each query's own block
-    begun = np.arange(len(means)) <= own
-    affinity = np.where(begun, q @ means.T, -np.inf)
-    best = np.argsort(-affinity, axis=1, kind="stable")[:, :keep]
-    chosen = np.zeros(affinity.shape, dtype=bool)
+    begun = np.arange(len(blocks)) <= own
+    bound = bounds(q, blocks.min(axis=1), blocks.max(axis=1))
+    bound = np.where(begun, bound, -np.inf)
+    best = np.argsort(-bound, axis=1, kind="stable")[:, :keep]
+    chosen = np.zeros(bound.shape, dtype=bool)
     np.put_along_axis(chosen, best, True, axis=1)
     return chosen & begun
 
@@ -104,54 +110,81 @@ def fixed_choice(q, k, b, keep):
     >>> np.asarray(fixed_choice(np.ones((3, 1)), np.ones((3, 1)), 2, 1)).astype(int).tolist()
     [[1, 0], [1, 0], [0, 1]]
     """
-    finished = len(k) // b  # the others have no mean yet
-    means = k[: finished * b].reshape(finished, b, k.shape[1]).mean(axis=1)
+    finished = len(k) // b  # nobody needs the bounds of the others
+    blocks = k[: finished * b].reshape(finished, b, k.shape[1])
     own = np.arange(len(q))[:, None] // b
     block = np.arange(-(-len(k) // b))
-    affinity = np.full((len(q), len(block)), -np.inf)
-    affinity[:, :finished] = q @ means.T
-    affinity[block >= own] = -np.inf  # the own block is read unasked
-    best = np.argsort(-affinity, axis=1, kind="stable")[:, : keep - 1]
-    chosen = np.zeros(affinity.shape, dtype=bool)
+    bound = np.full((len(q), len(block)), -np.inf)
+    bound[:, :finished] = bounds(q, blocks.min(axis=1), blocks.max(axis=1))
+    bound[block >= own] = -np.inf  # the own block is read unasked
+    best = np.argsort(-bound, axis=1, kind="stable")[:, : keep - 1]
+    chosen = np.zeros(bound.shape, dtype=bool)
     np.put_along_axis(chosen, best, True, axis=1)
     return chosen & (block < own) | (block == own)
 
 
-def chosen_blocks(q, k, b, places, *, competing="past", own=True, within=True, sign=1):
+def chosen_blocks(
+    q, k, b, places, *, competing="past", own=True, within=True, score=None
+):
     """A choice of blocks with what may be wrong about it."""
-    blocks = -(-len(k) // b)
-    means = np.stack([k[J * b : (J + 1) * b].mean(axis=0) for J in range(blocks)])
-    home, block = np.arange(len(q))[:, None] // b, np.arange(blocks)
+    parts = [k[first : first + b] for first in range(0, len(k), b)]
+    low, high = (
+        np.stack([f(part, axis=0) for part in parts]) for f in (np.min, np.max)
+    )
+    numbers = bounds(q, low, high) if score is None else score(q, parts)
+    home, block = np.arange(len(q))[:, None] // b, np.arange(len(parts))
     takes_part = {"past": block < home, "begun": block <= home, "all": block >= 0}
-    affinity = np.where(takes_part[competing], sign * (q @ means.T), -np.inf)
-    best = np.argsort(-affinity, axis=1, kind="stable")[:, :places]
-    chosen = np.zeros(affinity.shape, dtype=bool)
+    numbers = np.where(takes_part[competing], numbers, -np.inf)
+    best = np.argsort(-numbers, axis=1, kind="stable")[:, :places]
+    chosen = np.zeros(numbers.shape, dtype=bool)
     np.put_along_axis(chosen, best, True, axis=1)
     if within:
         chosen &= block <= home if competing == "begun" else block < home
     return chosen | (block == home) if own else chosen
 
 
+def smallest_bounds(q, parts):
+    low, high = (
+        np.stack([f(part, axis=0) for part in parts]) for f in (np.min, np.max)
+    )
+    return -bounds(q, low, high)
+
+
+def mean_keys(q, parts):
+    return q @ np.stack([part.mean(axis=0) for part in parts]).T
+
+
+def largest_numbers(q, parts):
+    return q @ np.stack([part.max(axis=0) for part in parts]).T
+
+
+def best_keys(q, parts):
+    return np.stack([(q @ part.T).max(axis=1) for part in parts], axis=1)
+
+
 def by_what_has_come(q, k, b, keep):
     rows = np.zeros((len(q), -(-len(k) // b)), dtype=bool)
     for i, query in enumerate(q):
         parts = [k[first : min(first + b, i + 1)] for first in range(0, i + 1, b)]
-        scores = np.array([part.mean(axis=0) @ query for part in parts])
+        scores = np.array([(query * part).max(axis=0).sum() for part in parts])
         rows[i, np.argsort(-scores, kind="stable")[:keep]] = True
     return rows
 
 
 mistakes_8_2 = [
-    mistake("fixed_choice", "bug still there", "This gives the same as the suspect. Whose mean is not finished when a query asks for it?", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, competing="begun", own=False)),
-    mistake("fixed_choice", "own block read, and still scored", "Every query reads its own block now, and it is still scored, by a mean that holds later keys. Whether it takes a place from another block depends on them.", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, competing="begun")),
-    mistake("fixed_choice", "own block read, and still scored", "Every query reads its own block now, and it is still scored, by a mean that holds later keys. Whether it takes a place from another block depends on them.", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, competing="begun")),
+    mistake("fixed_choice", "bug still there", "This gives the same as the suspect. Whose bounds are not final when a query asks for them?", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, competing="begun", own=False)),
+    mistake("fixed_choice", "own block read, and still scored", "Every query reads its own block now, and it is still scored, by bounds that know later keys. Whether it takes a place from another block depends on them.", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, competing="begun")),
+    mistake("fixed_choice", "own block read, and still scored", "Every query reads its own block now, and it is still scored, by bounds that know later keys. Whether it takes a place from another block depends on them.", bug="own_unfinished_block_scored")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, competing="begun")),
     mistake("fixed_choice", "own block by what has come", "You score the own block by its keys so far. That tells nothing of the future, but the own block may lose, and it is to be read in any case.")(lambda q, k, b, keep: by_what_has_come(q, k, b, keep)),
     mistake("fixed_choice", "own block left out", "No query reads its own block, and those of the first block read nothing. The own block needs no score: it is read in any case.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, own=False)),
     mistake("fixed_choice", "own block left out, its place given away", "No query reads its own block; its place went to one block more. The own block needs no score: it is read in any case.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, own=False)),
     mistake("fixed_choice", "one block too many", "A query reads `keep` blocks besides its own. Its own is one of the `keep`.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep)),
     mistake("fixed_choice", "later blocks compete", "Blocks that come later compete for the places, and are taken out afterwards. Each place that they win is lost to the past.", bug="top_k_before_the_mask")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, competing="all")),
     mistake("fixed_choice", "places that nobody has won", "Early queries have fewer blocks behind them than places. `argsort` fills the rest with blocks of score −∞, later ones among them.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, within=False)),
-    mistake("fixed_choice", "smallest products", "You took the blocks with the smallest products.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, sign=-1)),
+    mistake("fixed_choice", "smallest bounds", "You took the blocks with the smallest bounds.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=smallest_bounds)),
+    mistake("fixed_choice", "mean keys", "You score a block by its mean key. Here its smallest and largest numbers bound what it can hold.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=mean_keys)),
+    mistake("fixed_choice", "largest numbers alone", "You use the largest numbers alone. Where a query has a negative number, the smallest ones make the largest product.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=largest_numbers)),
+    mistake("fixed_choice", "best key", "You score a block by the best of its keys. That means reading all of them; the bound knows the block's extremes alone, and is larger.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=best_keys)),
     mistake("fixed_choice", "own block alone", "Every query reads its own block and no other.")(lambda q, k, b, keep: chosen_blocks(q, k, b, 0)),
     mistake("fixed_choice", "all blocks before", "You keep all blocks before the query, whatever `keep` says.")(lambda q, k, b, keep: chosen_blocks(q, k, b, len(k))),
 ]
@@ -403,9 +436,9 @@ SUSPECTS = {
 
 
 def long_texts():
-    """Queries (200, 64), keys (200, 256, 64) of length 1, and facts (200,); each query is the key of its fact."""
+    """Queries (200, 64), keys (200, 256, 96) of length 1, and facts (200,); each query is the key of its fact."""
     rng = np.random.default_rng(86)
-    keys = rng.normal(size=(200, 256, 64))
+    keys = rng.normal(size=(200, 256, 96))
     keys /= np.linalg.norm(keys, axis=-1, keepdims=True)
     facts = rng.integers(0, 224, size=200)  # not among the last 32
     return keys[np.arange(200), facts], keys, facts
@@ -428,7 +461,7 @@ def keep_needed(query, keys, fact, b):
     return 2 + before.sum()
 
 
-cheapest = (8, 5)
+cheapest = (8, 3)
 
 
 def rank_of(scores, block):
