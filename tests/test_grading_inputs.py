@@ -174,6 +174,9 @@ def test_a_diagnosis_is_compared_with_what_each_bug_makes():
     assert refusal(lambda: ask((3, 3))).why.startswith("0 of 2 are right.")
     texts = refusal(lambda: ask(("2", "1")))
     assert "text; write the numbers without quotation marks" in texts.why
+    for unordered in ({2, 1}, frozenset({2, 1})):
+        told = refusal(lambda given=unordered: ask(given))
+        assert "`sorted(…)` makes a list of it" in told.why
     for number in (0, 4, 1.5):
         assert f"no bug {number:g};" in refusal(lambda n=number: ask((2, n))).why
     assert "with n = 2" in refusal(lambda: ask((2, 1, 1))).why

@@ -134,6 +134,8 @@ def _advice_on(answer: object) -> str:
     """How to make numbers of some things that beginners give instead."""
     if isinstance(answer, GeneratorType | map | zip | range):
         return " It gives its numbers one after another; `list(…)` around it, or `[… for …]`, makes a list of them."
+    if isinstance(answer, set | frozenset):
+        return " A set has no order; `sorted(…)` makes a list of it."
     if isinstance(answer, Mask):
         return " It is a rule for texts of every length; `.dense(n)` makes an array (n, n) of it."
     if isinstance(answer, str) and re.fullmatch(r"-?\d+,\d+", answer.strip()):
