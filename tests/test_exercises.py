@@ -198,7 +198,7 @@ def behind(argument):
         (t, found.question)
         for t in TRIALS
         for _, found in solutions.checks_in(t.solution)
-        if found.hidden
+        if found.hidden and found.question in map(t.question_of.get, t.functions)
     ],
     "question",
 )

@@ -122,7 +122,7 @@ def said_of_parts(found, right, accused):
     """How many are right, and what to look at next."""
     other = [part for part in found if part in LEAKS and part not in right]
     missing = [part for part in LEAKS if part not in found]
-    told = f"{len(right)} of your {len(found)} entries are right, part and kind."
+    told = f"Right, part and kind: {len(right)} of {len(found)}."
     if accused:
         why = SOUND[accused[0]]
         return f"{told} `{accused[0]}` does not leak: {why}. Probe it alone."
@@ -132,9 +132,10 @@ def said_of_parts(found, right, accused):
         return f"{told} One is missing. At one length the rest of the model is causal; have you cut the text?"
     if missing == ["Norm"]:
         return f"{told} One is missing. It leaks in one of the two modes alone: have you asked in both?"
+    are = "is" if len(missing) == 1 else "are"
     return (
-        f"{told} {len(missing)} missing. In which modes have you looked, at which lengths, and at which parts alone? "
-        "`causality_probe(part, x)` takes floats x of shape (2, 18, 16)."
+        f"{told} {len(missing)} {are} missing. In which modes have you looked, at which lengths, and at which parts "
+        "alone? `causality_probe(part, x)` takes floats x of shape (2, 18, 16)."
     )
 
 
@@ -188,7 +189,7 @@ NAMED = ("e", "a", "b", "f", "out")
 BLOCK, KEEP, WINDOW = 4, 2, 6
 
 
-def influence(model, text, training, seeds=(0, 1, 2)):
+def influence(model, text, training, seeds):
     """Which output of a model that answers in numbers moves with which token, in one mode."""
     return causality_probe(
         lambda ids: model.outputs(ids, training=training),
@@ -262,8 +263,8 @@ def blocks_that_are_read(slopes):
     return ""
 
 
-def what_has_changed(model, text):
-    """Why this is not one pass in which the parts learn, with parameters of the old sizes; an empty text when it is."""
+def what_does_not_learn(model):
+    """Which part has not the parameters that it had, or does not learn; an empty text when all do."""
     from lib.capstone import Decoder
     from lib.models import Vocabulary, drawer, lookup
 
@@ -272,8 +273,6 @@ def what_has_changed(model, text):
         sizes = sorted(tuple(p.shape) for p in getattr(before, part).parameters())
         if model.sizes(part) != sizes:
             return f"`{part}` has parameters of other sizes: {model.sizes(part)}; expected {sizes}."
-    if (taken := model.taken_by("e", text[:1])) != text.shape[1]:
-        return f"`e` is given {taken} tokens for a text of {text.shape[1]}: a model makes one pass over its text."
     small = Vocabulary(keys=2, values=2)
     texts = lookup(32, 18, pairs=2, questions=2, vocabulary=small, generator=drawer(0))
     losses, idle = model.trained(texts.tokens.numpy(), texts.targets.numpy(), steps=5)
@@ -294,20 +293,22 @@ def no_model(model, text):
         finite = np.isfinite(outputs).all(axis=(0, 2))
         if not finite.all():
             return f"Output {np.argmin(finite)} is no finite number. May each query read a key, itself at least?"
+    if (taken := model.taken_by("e", text[:1])) != text.shape[1]:
+        return f"`e` is given {taken} tokens for a text of {text.shape[1]}: a model makes one pass over its text."
     return ""
 
 
-def examined(model, text, seeds=(0, 1, 2)):
+def examined(model, text, seeds=(0, 1)):
     """What is wrong with a model, by what is looked at, and the leaks drawn, by mode; no text where nothing is."""
     from lib.grading.pictures import mask_text
     from lib.probe import prefix_probe
 
-    why = dict.fromkeys(("model", "eval", "train", "length", "pass", "width"), "")
+    why = dict.fromkeys(("model", "eval", "train", "length", "learns", "width"), "")
     if fault := no_model(model, text):
         return why | {"model": fault}, {}
     probes = {
         "eval": influence(model, text, False, seeds),
-        "train": influence(model, text, True, seeds[:2]),
+        "train": influence(model, text, True, seeds[:1]),
     }
     why["model"] = what_is_lost(probes["eval"])
     leaks = {mode: leaks_of(probe) for mode, probe in probes.items()}
@@ -329,10 +330,10 @@ def examined(model, text, seeds=(0, 1, 2)):
             "does a part know of a text besides its tokens?"
         )
     if any(why.values()):
-        return why | {"pass": "First the leaks.", "width": "First the leaks."}, drawn
-    why["pass"] = what_has_changed(model, text)
+        return why | {"learns": "First the leaks.", "width": "First the leaks."}, drawn
+    why["learns"] = what_does_not_learn(model)
     x = np.random.default_rng(0).normal(size=(text.shape[1], 16))
-    why["width"] = why["pass"] or (
+    why["width"] = why["learns"] or (
         width_of_window(model.slopes("a", x))
         or blocks_that_are_read(model.slopes("b", x))
     )
@@ -399,14 +400,13 @@ def out_of_range(stack, rows):
         heard = receptive_field(stack, i, N)
         if len(heard) < i + 1:
             lost = np.setdiff1d(np.arange(i + 1), heard)[-1]
-            reach = len(receptive_field(stack[::-1], i, N)) == i + 1
-            order = "reach it: a layer can hand on only what the layers before it have gathered"
-            hops = "do no better. Follow one lost token: which layers carry it how far, and who carries it on"
-            ending = f"{order}." if reach else f"{hops}?"
-            return (
-                f"Output {i:,} hears of {len(heard):,} of {i + 1:,} tokens, and not of token {lost:,}. The same six "
-                f"masks in the reverse order {ending}"
-            )
+            told = f"Output {i:,} hears of {len(heard):,} of {i + 1:,} tokens, and not of token {lost:,}."
+            if len(receptive_field(stack[::-1], i, N)) == i + 1:
+                return (
+                    f"{told} The same masks in the reverse order reach all: a layer hands on what those below it have "
+                    "gathered."
+                )
+            return f"{told} Follow that token: which layer carries it how far, and who carries it on?"
     return ""
 
 
