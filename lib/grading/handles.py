@@ -4,10 +4,9 @@ What has to touch the learner's object stands here and in `lib.grading.answers`,
 do it: a mask travels as JSON, a dictionary as words, and a model stays where it is and is asked for numbers.
 """
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 
@@ -47,10 +46,11 @@ class Handles:
             raise Wrong(
                 f"`{name}` should give a list of {count} masks; it gives {kind(made)}."
             )
-        return [
-            _copied(mask, f"Mask {number} of `{name}`")
-            for number, mask in enumerate(made)
-        ]
+        with self._answers.at_work(name):
+            return [
+                _copied(mask, f"Mask {number} of `{name}`")
+                for number, mask in enumerate(made)
+            ]
 
     def model(self, name: str, *, seed: int) -> "Model":
         """A handle of the PyTorch model that the learner's `name` makes, after ``torch.manual_seed(seed)``."""
@@ -83,14 +83,14 @@ def _copied(mask: object, who: str) -> Mask:
         raise Wrong(
             f"{who} holds an array, which fits one length or one batch alone. Write a rule of `lib.masks`."
         )
-    text = mask.to_json()
-    if len(text) > LONGEST_JSON:
-        raise Wrong(
-            f"{who} is an expression of {len(text):,} characters; at most {LONGEST_JSON:,}."
-        )
     try:
+        text = mask.to_json()
+        if len(text) > LONGEST_JSON:
+            raise Wrong(
+                f"{who} is an expression of {len(text):,} characters; at most {LONGEST_JSON:,}."
+            )
         return Mask.from_json(text)
-    except ValueError:
+    except (TypeError, ValueError):
         raise Wrong(
             f"{who} is of a class of your own. `Mask(lambda i, j: …)` makes a mask of any rule."
         ) from None
@@ -98,7 +98,8 @@ def _copied(mask: object, who: str) -> Mask:
 
 def _numbers_in(mask: Mask) -> int:
     """How many numbers the arrays of the mask hold, and those of the masks that it is made of."""
-    parts = [getattr(mask, field.name) for field in fields(mask)]
+    known = fields(mask) if is_dataclass(mask) else ()
+    parts = [getattr(mask, field.name) for field in known]
     return sum(part.array.size for part in parts if isinstance(part, Table)) + sum(
         _numbers_in(part) for part in parts if isinstance(part, Mask)
     )
@@ -180,18 +181,18 @@ class Model:
     def trained(
         self, tokens: np.ndarray, targets: np.ndarray, steps: int
     ) -> tuple[list[float], set[str]]:
-        """The losses of so many steps on one batch, by a copy; and the parts with a parameter that no gradient reaches.
+        """The losses of so many steps on one batch, and the parts with weights that no gradient reaches.
 
-        A target of −100 asks nothing.
+        A target of −100 asks nothing. Afterwards the parameters are as before.
         """
         import torch
 
+        losses, weights = [], dict(self._module.named_parameters())
+        before = {name: weight.detach().clone() for name, weight in weights.items()}
         with self._asked(training=True):
-            model = copy.deepcopy(self._module)
-            optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
-            losses = []
+            optimizer = torch.optim.Adam(weights.values(), lr=4e-3)
             for _ in range(steps):
-                logits = model(torch.from_numpy(tokens)).flatten(0, 1)
+                logits = self._module(torch.from_numpy(tokens)).flatten(0, 1)
                 loss = torch.nn.functional.cross_entropy(
                     logits, torch.from_numpy(targets).flatten()
                 )
@@ -199,9 +200,14 @@ class Model:
                 loss.backward()
                 optimizer.step()
                 losses.append(loss.item())
-            idle = {
-                name.partition(".")[0]
-                for name, parameter in model.named_parameters()
-                if parameter.grad is None or not parameter.grad.any()
-            }
-            return losses, idle
+        idle = {
+            name.partition(".")[0]
+            for name, weight in weights.items()
+            # A bias may be without effect, as that of a key is.
+            if weight.ndim > 1 and (weight.grad is None or not weight.grad.any())
+        }
+        for name, weight in weights.items():
+            weight.grad = None
+            with torch.no_grad():
+                weight.copy_(before[name])
+        return losses, idle
