@@ -20,8 +20,13 @@ class Trial(trials.Trial):
         self.exercise = nbformat.read(ROOT / f"exercises/{name}.ipynb", as_version=4)
 
     @property
+    def is_capstone(self) -> bool:
+        """The exercise about all chapters: three questions of one project, without the usual kinds of question."""
+        return self.name == "10_capstone"
+
+    @property
     def functions(self) -> list[str]:
-        """The functions that a learner has to write."""
+        """The functions of some input that a learner has to write."""
         return [name for name, answer in self.answers.items() if answer.parameters]
 
     @property
@@ -31,7 +36,7 @@ class Trial(trials.Trial):
 
     @property
     def inputs(self) -> list[str]:
-        """The inputs that a learner has to find."""
+        """What is judged by rules: the inputs that a learner has to find, and what their functions of nothing make."""
         own = {*self.functions, *self.personal}
         return [name for name in self.answers if name not in own]
 

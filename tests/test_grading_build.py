@@ -1,8 +1,10 @@
 """The build makes exercises from solutions, and refuses what does not fit: `lib.authoring.exercises`."""
 
 import argparse
+import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -12,8 +14,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lib.authoring import exercises as build
 from lib.authoring import refusals
+from lib.authoring.ledger import headings
 from lib.grading import solutions
 from lib.grading.known import mistakes_of
+from lib.markdown import slug
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
@@ -440,31 +444,25 @@ def test_no_solution_at_all_is_no_success(tmp_path, capsys, check):
     assert "run this from a clone of the course" in capsys.readouterr().out
 
 
+@cache
+def anchors(chapter):
+    """The anchors of the headings of a chapter."""
+    return {slug(heading) for heading in headings(ROOT / f"notebooks/{chapter}.ipynb")}
+
+
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
-def test_every_section_named_is_a_heading_of_the_chapter(path):
-    chapter = nbformat.read(ROOT / "notebooks" / path.name, as_version=4)
-    lines = [
-        line
-        for c in chapter.cells
-        if c.cell_type == "markdown"
-        for line in c.source.splitlines()
+def test_every_section_named_is_a_heading_of_its_chapter(path):
+    solution = nbformat.read(path, as_version=4)
+    text = "\n".join(cell.source for cell in solution.cells)
+    linked = re.findall(r"\.\./notebooks/(\w+)\.ipynb#([^)]+)\)", text)
+    named = [
+        (check.chapter or path.stem, slug(check.section))
+        for _, check in solutions.checks_in(solution)
+        if not check.hidden
     ]
-    anchors = {
-        line.lstrip("#").strip().replace(" ", "-")
-        for line in lines
-        if line.startswith("#")
-    }
-    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-    linked = {
-        part.split(")")[0] for part in text.split(f"../notebooks/{path.name}#")[1:]
-    }
-    named = {
-        line.split('"')[1].replace(" ", "-")
-        for line in text.splitlines()
-        if "    section=" in line
-    }
     assert named
-    assert linked | named <= anchors
+    for chapter, anchor in linked + named:
+        assert anchor in anchors(chapter)
 
 
 # --- the skeleton of a question ----------------------------------------------------------------------------------

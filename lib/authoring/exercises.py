@@ -77,7 +77,9 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
 
 def references_from(solution: NotebookNode, name: str) -> str:
     """Source of the module with points, reference answers, given functions and known mistakes."""
-    body = "\n\n\n".join(_parts_of_module(solution))
+    parts = list(_parts_of_module(solution))
+    body = "\n\n\n".join(parts)
+    statements = [ast.unparse(s) for part in parts for s in ast.parse(part).body]
     questions = questions_in(solution)
     header = (
         f'"""Points, reference answers and known mistakes of exercise {name[:2]}.\n\n'
@@ -98,7 +100,7 @@ def references_from(solution: NotebookNode, name: str) -> str:
     )
     title = title_cell(solution).source.partition("\n")[0].partition(" · ")[2]
     title = title.removesuffix(SOLUTIONS)
-    imports = _imports_for([body, *_bodies_of_checks(solution)], solution)
+    imports = _imports_for([*statements, *_bodies_of_checks(solution)], solution)
     return f'{header}\n\n{imports}\n\nCHAPTER = "{name}"\nTITLE = "{title}"\n{tables}\n\n\n{body}\n'
 
 
@@ -148,12 +150,7 @@ def _bodies_of_checks(solution: NotebookNode) -> Iterator[str]:
 
 def _imports_for(sources: list[str], solution: NotebookNode) -> str:
     """The import lines that these sources need, words for mistakes included; Python's first, the course's last."""
-    used = {
-        node.id
-        for source in sources
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Name)
-    }
+    used = set().union(*map(_names_needed, sources))
     lines = set()
     source = "\n".join(
         cell.source
@@ -175,6 +172,18 @@ def _imports_for(sources: list[str], solution: NotebookNode) -> str:
         own = 2 if package == "lib" else 1
         groups[0 if package in sys.stdlib_module_names else own].append(line)
     return "\n\n".join("\n".join(group) for group in groups if group)
+
+
+def _names_needed(source: str) -> set[str]:
+    """The names that a source uses, without those that it imports itself, as a function about PyTorch does."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    return {node.id for node in nodes if isinstance(node, ast.Name)} - imported
 
 
 def differences(solution: NotebookNode, name: str, root: Path) -> list[str]:

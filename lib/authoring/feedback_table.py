@@ -70,12 +70,12 @@ def rows(trial: Trial) -> Iterator[Row]:
         for known in own:
             result = trial.judged(question, **{answer: trial.given(known)})
             named = result.misconception == known.name
-            if not callable(trial.names[answer]):  # the rule that an input breaks
+            if not trial.answers[answer].parameters:  # the rule that is broken is told
                 named = named or known.explanation in _why(result)
             feedback = result.misconception or result.status
             yield Row(question, known, "mistake", feedback, _why(result), named)
         right = trial.names[answer]
-        slips = slips_of(answer, right) if callable(right) else []
+        slips = slips_of(answer, right) if trial.answers[answer].parameters else []
         for source, known in [
             *(("zoo", bug) for bug in zoo),
             *(("slip", slip) for slip in slips),

@@ -79,11 +79,7 @@ class Answers:
         if not callable(function):
             raise Wrong(f"`{name}` should be a function, but it is {kind(function)}.")
         copies = tuple(map(_handed_over, arguments))
-        with (
-            faults_in_words(name, function),
-            with_settings(self._settings),
-            contained(name, self.overheard),
-        ):
+        with self.at_work(name):
             with _modules_entered() as modules:
                 returned = function(*copies)
             result = as_numbers(returned, f"`{name}` returned")
@@ -102,6 +98,30 @@ class Answers:
                 f"`{name}` calls the course's package `lib`. In this question, write it yourself."
             )
         return result
+
+    @contextmanager
+    def at_work(self, name: str) -> Iterator[None]:
+        """Around code of the answer `name`: faults become sentences, what it prints and draws stays inside."""
+        with (
+            faults_in_words(name, self._namespace.get(name)),
+            with_settings(self._settings),
+            contained(name, self.overheard),
+        ):
+            yield
+
+    def made(self, name: str) -> object:
+        """What the learner's function `name` makes of nothing, or the thing of that name itself; not a number yet.
+
+        Only `lib.grading.handles` may touch it.
+        """
+        answer = self.look_up(name)
+        if not isinstance(answer, FunctionType):
+            return answer
+        with self.at_work(name):
+            made = answer()
+        if made is ...:
+            raise Unsolved(name)
+        return made
 
     def text(self, name: str, *, default: str) -> str:
         """The learner's text or number of that name, as text; `default` when it is missing or the stub."""

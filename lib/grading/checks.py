@@ -67,15 +67,17 @@ def judge(
     *,
     points: int = 0,
     section: str = "",
+    chapter: str = "",
     hint: str | list[str] = (),
     lib_counts: bool = True,
     hidden: bool = False,
 ) -> Result:
     """The verdict of a check function on the answers in its notebook; keeps the points.
 
-    `section` is a heading of the chapter, `hint` the hints, which unfold one after another. With
-    `lib_counts=False` an answer that calls `lib` earns no points. A hidden check has no points of its own: when
-    it fails, the points of its question, or of the part that fails, are lost.
+    `section` is a heading of the chapter of the same number, or of `chapter`, such as "05_autoregressive_models".
+    `hint` holds the hints, which unfold one after another. With `lib_counts=False` an answer that calls `lib` earns no
+    points. A hidden check has no points of its own: when it fails, the points of its question, or of the part that
+    fails, are lost.
     """
     try:
         exercise = exercise_of(question)
@@ -102,7 +104,7 @@ def judge(
         progress=progress(exercise),
         finding=finding,
         hints=hints,
-        section=_where(exercise.CHAPTER, section) if section else None,
+        section=_where(chapter or exercise.CHAPTER, section) if section else None,
         earned=0 if hidden else sum(_earned[question].values()),
         parts=tuple(student.parts),
         shown=_tries.get(tried, 0),

@@ -91,6 +91,7 @@ class CheckCall(NamedTuple):
     points: int
     hidden: bool
     section: str
+    chapter: str
     hints: int
     parts: dict[str, int]
 
@@ -122,6 +123,7 @@ def _check_call(call: ast.Call, function: ast.FunctionDef) -> CheckCall:
         points=constants.get("points", 0),
         hidden=constants.get("hidden", False),
         section=constants.get("section", ""),
+        chapter=constants.get("chapter", ""),
         hints=len(hints.elts) if isinstance(hints, ast.List) else int(bool(hints)),
         parts={
             ast.unparse(part.args[0]).strip("'"): _constants(part).get("points", 0)

@@ -11,6 +11,7 @@ from lib.grading import naming, pictures
 from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.comparing import agree, agreeing, difference, inexact, not_exact
 from lib.grading.feedback import Part
+from lib.grading.handles import Handles
 from lib.grading.inputs import Inputs
 from lib.grading.known import mistakes_of
 from lib.grading.naming import Answer, Name
@@ -18,7 +19,7 @@ from lib.grading.one_number import known_number, not_one_number, other_number
 from lib.grading.slips import slips_of
 
 
-class Student(Inputs):
+class Student(Inputs, Handles):
     """What a check sees of the learner: the answers, and the sentences that say what is wrong with them."""
 
     def __init__(
