@@ -33,15 +33,17 @@ def test_columns_may_have_words():
 
 
 def test_accuracy_is_hatched_beyond_the_range_and_only_there():
-    shares = {1: 1.0, 2: 0.75, 3: 0.1, 4: 0.2}
+    shares = {1: 1.0, 2: 0.75, 3: 0.1, 4: 0.2, 5: 0.1}
     figure = figures.accuracy_panels(
         {"window": shares, "full": shares}, [2, None], chance=0.125
     )
     window, full = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["window", "full"]
     (beyond,) = window.patches
-    assert (beyond.get_hatch(), beyond.get_x(), beyond.get_width()) == ("////", 2.5, 2)
+    assert (beyond.get_hatch(), beyond.get_x(), beyond.get_width()) == ("////", 2.5, 3)
     assert not full.patches
+    assert [t.get_text() for t in window.texts] == ["no path", "chance"]
+    assert [t.get_text() for t in full.texts] == ["chance"]
     for axes in figure.axes:
         curve = axes.lines[-1]
         assert dict(zip(*curve.get_data(), strict=True)) == shares

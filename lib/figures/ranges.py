@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from lib.figures.cells import HATCHED, name_positions, paint_cells
 from lib.figures.picture import ACCENT, DEEP, FAINT, INK, blank
@@ -79,6 +80,10 @@ def _paint_shares(
         start, end = edge + 0.5, max(distances) + 0.5
         axes.add_patch(Rectangle((start, 0), end - start, 1.1, **HATCHED, zorder=0))
         axes.axvline(start, color=ACCENT, lw=2)
+        if end - start > 2:  # room for the words
+            style = {"ha": "center", "fontsize": 9, "color": INK}
+            rim = [withStroke(linewidth=4, foreground="white")]
+            axes.text((start + end) / 2, 0.6, "no path", path_effects=rim, **style)
     axes.axhline(chance, color=FAINT, lw=1, ls="--")
     axes.text(0.35, chance + 0.03, "chance", fontsize=8, color=INK)
     axes.plot(distances, list(shares.values()), "o-", color=DEEP, ms=5, lw=1.5)
