@@ -295,6 +295,9 @@ def no_model(model, text):
             return f"Output {np.argmin(finite)} is no finite number. May each query read a key, itself at least?"
     if (taken := model.taken_by("e", text[:1])) != text.shape[1]:
         return f"`e` is given {taken} tokens for a text of {text.shape[1]}: a model makes one pass over its text."
+    alike = model.outputs(np.zeros_like(text[:1]))[0]
+    if np.allclose(alike[9], alike[10], atol=1e-6):
+        return "In a text of equal tokens outputs 9 and 10 are the same: the model has lost its positions."
     return ""
 
 
