@@ -28,14 +28,14 @@ class Handles:
     _answers: Answers
 
     def words(self, name: str) -> dict[str, str]:
-        """The learner's dictionary `name` of texts; a class as a key stands for its name."""
+        """The learner's dictionary `name` of texts; a class as a key, or an object of it, stands for its name."""
         answer = self._answers.look_up(name)
         if not isinstance(answer, dict):
             raise Wrong(
                 f"`{name}` should be a dictionary, such as `{{'one': 'text'}}`; it is {kind(answer)}."
             )
         return {
-            _text(name, getattr(key, "__name__", key)): _text(name, value)
+            _text(name, _own_name(key)): _text(name, value)
             for key, value in answer.items()
         }
 
@@ -67,9 +67,16 @@ class Handles:
         return Model(name, made, self._answers)
 
 
+def _own_name(key: object) -> object:
+    """A text as it is; of a class, or of an object of a class, the name of the class."""
+    if isinstance(key, str):
+        return key
+    return getattr(key, "__name__", type(key).__name__)
+
+
 def _text(name: str, word: object) -> str:
     if not isinstance(word, str):
-        raise Wrong(f"`{name}` should hold texts alone; {word!r} is {kind(word)}.")
+        raise Wrong(f"`{name}` should hold texts alone; it holds {kind(word)}.")
     return word.strip()
 
 
@@ -169,9 +176,10 @@ class Model:
         import torch
 
         with self._asked():
-            given = torch.tensor(x, dtype=torch.get_default_dtype(), requires_grad=True)
+            weights = next(self._module.parameters())
+            given = torch.tensor(x, dtype=weights.dtype, requires_grad=True)
             outputs = self._part(part)(given[None])[0]
-            mixed = outputs @ torch.linspace(1, 2, outputs.shape[-1])
+            mixed = outputs @ torch.linspace(1, 2, outputs.shape[-1]).to(outputs)
             rows = [
                 torch.autograd.grad(output, given, retain_graph=True)[0]
                 for output in mixed

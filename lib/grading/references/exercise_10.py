@@ -295,6 +295,9 @@ def no_model(model, text):
             return f"Output {np.argmin(finite)} is no finite number. May each query read a key, itself at least?"
     if (taken := model.taken_by("e", text[:1])) != text.shape[1]:
         return f"`e` is given {taken} tokens for a text of {text.shape[1]}: a model makes one pass over its text."
+    alike = model.outputs(np.zeros_like(text[:1]))[0]
+    if np.allclose(alike[9], alike[10], atol=1e-6):
+        return "In a text of equal tokens outputs 9 and 10 are the same: the model has lost its positions."
     return ""
 
 
@@ -422,17 +425,40 @@ def over(what, shares, limit):
     return told + f"Layer {layer} alone has {percent[layer]:.2f} %."
 
 
+def scattered_in(stack):
+    """Which layer has pairs in so many tiles that no kernel could skip the rest; an empty text when none has."""
+    from lib.tiles import PARTIAL
+
+    shares = of_each(
+        stack, lambda mask: (mask.tiles(N, size=TILE).states == PARTIAL).mean()
+    )
+    layer = int(np.argmax(shares))
+    if shares[layer] <= 0.1:
+        return ""
+    return (
+        f"The pairs of layer {layer} lie scattered over {shares[layer]:.0%} of all tiles of {TILE} × {TILE} pairs, and "
+        "a kernel skips whole tiles alone."
+    )
+
+
 def assessed(stack, rows=ROWS):
     """What is wrong with a stack, by what it is judged by; an empty text where nothing is."""
     if fault := illegal(stack):
         return {"legal": fault}
-    pairs, live = of_each(stack, pairs_share), of_each(stack, live_share)
+    alive = of_each(stack, live_share)
+    live, tight_live = (over("live memory", alive, limit) for limit in (1.5, 1.0))
+    pairs = tight_pairs = scattered_in(stack)
+    if not pairs:
+        shares = of_each(stack, pairs_share)
+        pairs, tight_pairs = (
+            over("share of pairs", shares, limit) for limit in (2.0, 1.5)
+        )
     range_fault = out_of_range(stack, rows)
-    tighter = over("share of pairs", pairs, 1.5) or over("live memory", live, 1.0)
+    tighter = tight_pairs or tight_live
     return {
         "legal": "",
         "range": range_fault,
-        "pairs": over("share of pairs", pairs, 2.0),
-        "live": over("live memory", live, 1.5),
+        "pairs": pairs,
+        "live": live,
         "tighter": "First the range." if range_fault else tighter,
     }
