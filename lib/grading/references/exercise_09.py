@@ -76,6 +76,26 @@ def relative_to_the_first(one, other):
     return merged(one, other, factors, factors, np.maximum(m1, m2))
 
 
+def only_the_first_rescaled(one, other):
+    m = np.maximum(one[:, :1], other[:, :1])
+    factors = (np.exp(one[:, :1] - safe(m)), 1)
+    return merged(one, other, factors, factors, m)
+
+
+def relative_to_nothing(one, other):
+    factors = np.exp(one[:, :1]), np.exp(other[:, :1])
+    m = np.maximum(one[:, :1], other[:, :1])
+    return merged(one, other, factors, factors, m)
+
+
+def in_one_number(one, other):
+    """For m, the logarithm of the sum of exponentials of all keys."""
+    whole = merge(one, other)
+    total = np.where(whole[:, 1:2] == 0, 1, whole[:, 1:2])
+    sums = whole[:, 1:] / total
+    return np.concatenate([whole[:, :1] + np.log(total), sums], axis=1)
+
+
 def with_a_number(one, other, lowest):
     """−∞ is replaced by a number."""
     one, other = (np.where(np.isneginf(p), lowest, p) for p in (one, other))
@@ -115,17 +135,26 @@ def emptied_as_nan_to_num(one, other):
     return np.nan_to_num(merged_as(one, other, guard=False))
 
 
+def emptied_as_zeros(one, other):
+    whole = merge(one, other)
+    return np.where(np.isneginf(whole), 0, whole)
+
+
 mistakes_9_1 = [
     mistake("merge", "added as they are", "You added the sums as they are. Each is relative to its own m: what does a sum of 1 mean when m is 0, and when m is 10?")(lambda one, other: merged_as(one, other, z=False, a=False)),
     mistake("merge", "weighted sum not scaled", "The sums z are right. The weighted sums a are relative to m in the same way, and need the same factors.")(lambda one, other: merged_as(one, other, a=False)),
     mistake("merge", "sum of exponentials not scaled", "The weighted sums a are right. The sums z are relative to m in the same way, and need the same factors.")(lambda one, other: merged_as(one, other, z=False)),
     mistake("merge", "larger piece thrown in whole", "You told both sums relative to the m of the first piece, and gave the larger m. Where the second is larger the two do not belong together.")(lambda one, other: relative_to_the_first(one, other)),
+    mistake("merge", "only the first rescaled", "You rescaled the first piece and added the second as it is. That is enough where new terms are computed relative to the larger m; here the second piece is relative to its own m and needs its factor too.")(lambda one, other: only_the_first_rescaled(one, other)),
+    mistake("merge", "relative to nothing", "Your sums are relative to 0 now, whatever m is: you multiplied by exp of each m and not of its distance to the larger one.")(lambda one, other: relative_to_nothing(one, other)),
+    mistake("merge", "one number for two", "You put the logarithm of the whole sum in the place of m, so that z is 1. That is a sound way to keep a piece, but not the one asked for: m is the largest score.")(lambda one, other: in_one_number(one, other)),
     mistake("merge", "scaled the wrong way", "Your factors are upside down. A piece whose scores are small must count for little: its factor is below 1.")(lambda one, other: merged_as(one, other, sign=-1)),
     mistake("merge", "relative to the smaller", "You took the smaller m. The ratio of a and z is the same, but the larger piece is multiplied by exp of a difference that may be a thousand.")(lambda one, other: merged_as(one, other, smaller=True)),
     mistake("merge", "no key, no number", "Where both rows are empty your factor is exp(−∞ − (−∞)), which is NaN. Nothing was read there, so z and a stay 0 and m stays −∞.")(lambda one, other: merged_as(one, other, guard=False)),
     mistake("merge", "a number for −∞", "You put a number in the place of −∞. A row without keys has m = −∞: any number is the score of some key.")(lambda one, other: with_a_number(one, other, -1e9)),
     mistake("merge", "a number for −∞", "You put a number in the place of −∞. A row without keys has m = −∞: any number is the score of some key.")(lambda one, other: with_a_number(one, other, -1e30)),
     mistake("merge", "a number for −∞", "You put a number in the place of −∞. A row without keys has m = −∞: any number is the score of some key.")(lambda one, other: emptied_as_nan_to_num(one, other)),
+    mistake("merge", "a number for −∞", "You put a number in the place of −∞. A row without keys has m = −∞: any number is the score of some key.")(lambda one, other: emptied_as_zeros(one, other)),
     mistake("merge", "divided too early", "You divided the weighted sum by z. A piece keeps both apart, since it may be merged again: the division comes once, at the end.")(lambda one, other: divided_by_z(one, other)),
     mistake("merge", "weighted sums taken for outputs", "You took a for a finished output and weighed it by z. It is a sum that was never divided: with the factor of its piece it can be added as it is.")(lambda one, other: weighted_by_z(one, other)),
     mistake("merge", "one m for all rows", "You took one m for all queries. Each row has its own, and where a row lies far below the others, exp of all its scores is 0.")(lambda one, other: one_m_for_all(one, other)),
@@ -235,6 +264,18 @@ def at_the_far_edge_alone(i, j, w):
     return (i - j < w) & ((j <= i) | (j[0] == i[0]))
 
 
+def in_the_oldest_tile_alone(i, j, w):
+    """The far edge is cut in the oldest tile of a row, the future in the newest."""
+    tile = len(j)
+    oldest = max(i[0, 0] - w + 1, 0) // tile * tile
+    return on_the_diagonal_alone(i, j, w) & ((i - j < w) | (j[0] != oldest))
+
+
+def left_of_the_diagonal_alone(i, j, w):
+    """The far edge is cut in all tiles but that on the diagonal."""
+    return (j <= i) & ((i - j < w) | (j[0] == i[0]))
+
+
 def without_largest(q, k, v, w, tile):
     i, j = np.ogrid[: len(q), : len(q)]
     e = np.where((j <= i) & (i - j < w), np.exp(q @ k.T / np.sqrt(q.shape[1])), 0)
@@ -252,6 +293,8 @@ mistakes_9_2 = [
     mistake("fixed_kernel", "both faults still there", "This gives the same as the suspect. Take values of 1, for which every output should be 1, and scores that rise: which of the three numbers does not follow?")(lambda q, k, v, w, tile: suspect_kernel(q, k, v, w, tile)),
     mistake("fixed_kernel", "sum rescaled, values not", "The window is right now. When a larger score comes, one of the two sums is still told relative to the old one.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, rescaled=False)),
     mistake("fixed_kernel", "far edge not cut", "Both sums are rescaled now. The window is still as long as the tiles make it: which tile besides that on the diagonal holds forbidden pairs?")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, asked=on_the_diagonal_alone)),
+    mistake("fixed_kernel", "far edge cut once", "You cut the far edge of the window in the oldest tile of a row. It is a slanted line, and may run through the next tile too.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, asked=in_the_oldest_tile_alone)),
+    mistake("fixed_kernel", "far edge on the diagonal", "On the diagonal you ask about the future alone. Where the window is shorter than a tile, its far edge runs through that tile too.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, asked=left_of_the_diagonal_alone)),
     mistake("fixed_kernel", "future not cut", "You cut the far edge of the window and no longer the future. A query reads no key after its own.", bug="mask_thrown_away")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, asked=at_the_far_edge_alone)),
     mistake("fixed_kernel", "window one too wide", "Your window holds w + 1 keys. The query's own key counts as one of the w.", bug="window_one_too_wide")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, asked=lambda i, j, w: (j <= i) & (i - j <= w))),
     mistake("fixed_kernel", "window one too narrow", "Your window holds w − 1 keys. The query's own key counts as one of the w.", bug="window_one_too_narrow")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, asked=lambda i, j, w: (j <= i) & (i - j < max(w - 1, 1)))),
@@ -261,6 +304,7 @@ mistakes_9_2 = [
     mistake("fixed_kernel", "every tile a softmax of its own", "You rescale neither sum. They agree with each other now, but the tiles do not: keys of early tiles count for too much.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, factor=lambda before, now: np.ones_like(now))),
     mistake("fixed_kernel", "no maximum", "You left out the largest score, so nothing has to be rescaled. But exp of a large score is inf, and inf/inf is NaN.")(lambda q, k, v, w, tile: without_largest(q, k, v, w, tile)),
     mistake("fixed_kernel", "NaN cleaned away", "Row 0 reads a value that is NaN, and yours is a number: you replaced NaN by something else. Do not clean the values; skip the tiles that the window leaves empty.")(lambda q, k, v, w, tile: dense_kernel(q, k, np.nan_to_num(v), w, tile)),
+    mistake("fixed_kernel", "every tile read", "With NaN in the values of the first and the last token, rows in the middle are NaN too: they read tiles that the window leaves empty, and 0 · NaN is NaN. Skip those tiles.")(lambda q, k, v, w, tile: kernel(q, k, v, w, tile, oldest=lambda start, w, tile: max(start - w, 0) // tile * tile)),
     mistake("fixed_kernel", "every tile read", "With NaN in the values of the first and the last token, rows in the middle are NaN too: they read tiles that the window leaves empty, and 0 · NaN is NaN. Skip those tiles.")(lambda q, k, v, w, tile: dense_kernel(q, k, v, w, tile)),
 ]
 
@@ -315,6 +359,11 @@ mistakes_9_3 = [
     mistake("partial_tiles", "far edge alone", "These are the tiles at the far edge of the window. Those on the diagonal hold forbidden pairs too, the future.")(lambda n, w, tile: partial_tiles(n, w, tile) - n // tile),
     mistake("partial_tiles", "one tile a row at the far edge", "You counted one tile a row at the far edge. The edge is a slanted line: in how many tiles of a row can it lie?")(lambda n, w, tile: n // tile + max(n // tile - max(w // tile, 1), 0)),
     mistake("partial_tiles", "one tile a row at the far edge", "You counted one tile a row at the far edge. The edge is a slanted line: in how many tiles of a row can it lie?")(lambda n, w, tile: n // tile + max(n // tile - -(-(w - 1) // tile), 0)),
+    mistake("partial_tiles", "one tile a row at the far edge", "You counted one tile a row at the far edge. The edge is a slanted line: in how many tiles of a row can it lie?")(lambda n, w, tile: n // tile + left_of(n, tile, w // tile) - left_of(n, tile, w // tile - 1)),
+    mistake("partial_tiles", "two tiles from the first row on", "In the first row that has a far edge, one of your two tiles would lie before the text.")(lambda n, w, tile: n // tile + max(n // tile - max(w // tile, 1), 0) * (1 if w % tile < 2 else 2)),
+    mistake("partial_tiles", "full below 0", "Where w is smaller than a tile, the number of your FULL tiles is negative. A row has none then.")(lambda n, w, tile: read_tiles(n, w, tile) - int(np.minimum(np.arange(n // tile), w // tile - 1).sum())),
+    mistake("partial_tiles", "window one too wide", "Your window holds w + 1 keys. The query's own key counts as one of the w.")(lambda n, w, tile: partial_tiles(n, w + 1, tile)),
+    mistake("partial_tiles", "read one too far", "You took a tile for read that is EMPTY. The query's own key counts as one of the w, so the oldest one lies w − 1 back.")(lambda n, w, tile: n // tile + left_of(n, tile, -(-w // tile)) - left_of(n, tile, w // tile - 1)),
     mistake("partial_tiles", "two tiles in every row", "You gave every row two PARTIAL tiles. The rows at the top have no far edge yet, and others may have two tiles there.")(lambda n, w, tile: 2 * (n // tile)),
     mistake("partial_tiles", "three tiles in every row", "You gave every row three PARTIAL tiles. The rows at the top have no far edge yet, and where it runs from corner to corner it lies in one tile.")(lambda n, w, tile: 3 * (n // tile)),
     mistake("partial_tiles", "far edge in every row", "You gave every row a far edge. The rows at the top read back to the first token.")(lambda n, w, tile: n // tile * (-(-(w - 1) // tile) + 1 - max(w // tile - 1, 0))),
@@ -328,6 +377,7 @@ mistakes_9_3 = [
     mistake("cost", "mask asked everywhere", "You let the kernel ask the mask in every tile. In a FULL one there is nothing to ask.")(lambda n, w, tile, start: cost_with(n, w, tile, start, asked=read_tiles(n, w, tile))),
     mistake("cost", "partial tiles alone", "You counted PARTIAL tiles alone. FULL ones are read too.")(lambda n, w, tile, start: cost_with(n, w, tile, start, read=partial_tiles(n, w, tile), asked=0)),
     mistake("cost", "one fetch a row", "You counted one fetch for each row of tiles. Every tile that is read is fetched.")(lambda n, w, tile, start: cost_with(n, w, tile, start, fetched=n // tile)),
+    mistake("cost", "partial tiles fetched twice", "You let PARTIAL tiles be fetched twice. Asking costs tile² more, and no second `start`.")(lambda n, w, tile, start: cost_with(n, w, tile, start, fetched=read_tiles(n, w, tile) + partial_tiles(n, w, tile))),
     mistake("cost", "fetches of partial tiles alone", "You counted `start` for PARTIAL tiles alone. FULL ones are fetched too.")(lambda n, w, tile, start: cost_with(n, w, tile, start, fetched=partial_tiles(n, w, tile))),
     mistake("cost", "every tile read", "You let the kernel read EMPTY tiles too. It skips them.")(lambda n, w, tile, start: cost_with(n, w, tile, start, read=(n // tile) ** 2)),
     mistake("cost", "no window", "You counted the tiles of the causal mask. The window leaves some of them empty.")(lambda n, w, tile, start: cost_with(n, w, tile, start, read=(n // tile) * (n // tile + 1) // 2)),
