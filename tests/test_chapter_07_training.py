@@ -1,6 +1,6 @@
 """What chapter 07 measures holds for three seeds: its own cells, with their assertions, run for each.
 
-The notebook shows one seed. A run trains five small models, so this is for `make test-all`.
+The notebook shows one seed. A run trains seven small models, so this is for `make test-all`.
 """
 
 import os
@@ -19,12 +19,15 @@ CELLS = (
     "served",
     "served-check",
     "memory-run",
+    "always-a",
+    "control-run",
+    "cure-run",
     "memory-picture",
 )
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("HYPOTHESIS_PROFILE") != "thorough",
-    reason="trains five models for each seed; `make test-all` runs it",
+    reason="trains seven models for each seed; `make test-all` runs it",
 )
 
 
