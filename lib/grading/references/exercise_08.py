@@ -133,7 +133,13 @@ def chosen_blocks(
     )
     numbers = bounds(q, low, high) if score is None else score(q, parts)
     home, block = np.arange(len(q))[:, None] // b, np.arange(len(parts))
-    takes_part = {"past": block < home, "begun": block <= home, "all": block >= 0}
+    complete = block < (np.arange(len(q))[:, None] + 1) // b
+    takes_part = {
+        "past": block < home,
+        "complete": complete,
+        "begun": block <= home,
+        "all": block >= 0,
+    }
     numbers = np.where(takes_part[competing], numbers, -np.inf)
     best = np.argsort(-numbers, axis=1, kind="stable")[:, :places]
     chosen = np.zeros(numbers.shape, dtype=bool)
@@ -162,6 +168,19 @@ def best_keys(q, parts):
     return np.stack([(q @ part.T).max(axis=1) for part in parts], axis=1)
 
 
+def own_first(q, parts):
+    home = np.arange(len(q))[:, None] // len(parts[0])
+    return np.where(np.arange(len(parts)) == home, np.inf, -smallest_bounds(q, parts))
+
+
+def from_the_right(q, parts):
+    return -smallest_bounds(q, parts) + 1e-9 * np.arange(len(parts))
+
+
+def newest(q, parts):
+    return np.tile(np.arange(len(parts)), (len(q), 1))
+
+
 def by_what_has_come(q, k, b, keep):
     rows = np.zeros((len(q), -(-len(k) // b)), dtype=bool)
     for i, query in enumerate(q):
@@ -181,6 +200,10 @@ mistakes_8_2 = [
     mistake("fixed_choice", "one block too many", "A query reads `keep` blocks besides its own. Its own is one of the `keep`.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep)),
     mistake("fixed_choice", "later blocks compete", "Blocks that come later compete for the places, and are taken out afterwards. Each place that they win is lost to the past.", bug="top_k_before_the_mask")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, competing="all")),
     mistake("fixed_choice", "places that nobody has won", "Early queries have fewer blocks behind them than places. `argsort` fills the rest with blocks of score −∞, later ones among them.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, within=False)),
+    mistake("fixed_choice", "places that nobody has won", "Early queries have fewer blocks behind them than places. `argsort` fills the rest with blocks of score −∞, later ones among them.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep, competing="begun", own=False, within=False, score=own_first)),
+    mistake("fixed_choice", "own block competes at its end", "The last query of a block lets its own block compete with those before it, since it is complete by then. It is read in any case, and would take a place twice.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, competing="complete")),
+    mistake("fixed_choice", "equal ones from the right", "Of equal bounds you keep those on the right. A sort that is turned around does that: sort `-bound` instead.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=from_the_right)),
+    mistake("fixed_choice", "newest blocks", "You keep the newest blocks, whatever their bounds.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=newest)),
     mistake("fixed_choice", "smallest bounds", "You took the blocks with the smallest bounds.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=smallest_bounds)),
     mistake("fixed_choice", "mean keys", "You score a block by its mean key. Here its smallest and largest numbers bound what it can hold.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=mean_keys)),
     mistake("fixed_choice", "largest numbers alone", "You use the largest numbers alone. Where a query has a negative number, the smallest ones make the largest product.")(lambda q, k, b, keep: chosen_blocks(q, k, b, keep - 1, score=largest_numbers)),
@@ -239,14 +262,23 @@ def of_the_past(scores, low=-np.inf):
     return np.where(past_of(scores), scores, low)
 
 
-def kept_before(weights, p, order, crossing=True):
+def from_the_best(weights):
+    return np.argsort(-weights, axis=1, kind="stable")
+
+
+def kept_before(weights, p, order, crossing=True, within=True):
     """Keys in this order, while those before them share less than p."""
     ordered = np.take_along_axis(weights, order, axis=1)
     shared = ordered.cumsum(axis=1)
     kept = np.zeros(weights.shape, dtype=bool)
     while_less = shared - ordered < p if crossing else shared <= p
     np.put_along_axis(kept, order, while_less, axis=1)
-    return kept & past_of(weights)
+    return kept & past_of(weights) if within else kept
+
+
+def left_in_order(weights, p):
+    ordered = -np.sort(-weights, axis=1)
+    return ordered.cumsum(axis=1) - ordered < p
 
 
 mistakes_8_3 = [
@@ -254,6 +286,9 @@ mistakes_8_3 = [
     mistake("best_k", "no mask", "Queries keep keys of their future.")(lambda scores, k: ranks(scores) < k),
     mistake("best_k", "keys choose", "Your columns are chosen: each key takes its k best queries, and a later query may push an earlier one out. Let each query choose.", bug="keys_choose_queries")(lambda scores, k: (ranks(of_the_past(scores), axis=0) < k) & past_of(scores)),
     mistake("best_k", "places that nobody has won", "Early queries have fewer than k keys. `argsort` fills the rest with keys of score −∞, later ones among them.")(lambda scores, k: ranks(of_the_past(scores)) < k),
+    mistake("best_k", "order read as ranks", "`argsort` says which key is the best, the second … You read it as the rank of each key. Use `np.put_along_axis`, or apply `argsort` to it once more.")(lambda scores, k: (np.argsort(-of_the_past(scores), axis=1, kind="stable") < k) & past_of(scores)),
+    mistake("best_k", "one key too many", "You keep k + 1 keys.")(lambda scores, k: (ranks(of_the_past(scores)) < k + 1) & past_of(scores)),
+    mistake("best_k", "one key too few", "You keep k − 1 keys.")(lambda scores, k: (ranks(of_the_past(scores)) < k - 1) & past_of(scores)),
     mistake("best_k", "equal ones all kept", "You keep every key that is as good as the k-th one. Where scores are equal that is more than k.")(lambda scores, k: (of_the_past(scores) >= -np.sort(-of_the_past(scores), axis=1)[:, min(k, len(scores)) - 1][:, None]) & past_of(scores)),
     mistake("best_k", "equal ones from the right", "Of equal scores you keep those on the right. A sort that is turned around does that: sort `-scores` instead.")(lambda scores, k: (ranks(of_the_past(scores)[:, ::-1])[:, ::-1] < k) & past_of(scores)),
     mistake("best_k", "smallest scores", "You keep the keys with the smallest scores.")(lambda scores, k: (ranks(-of_the_past(scores, np.inf)) < k) & past_of(scores)),
@@ -263,6 +298,9 @@ mistakes_8_3 = [
     mistake("best_k", "size of the scores", "You compare sizes without their sign. A score of −9 is a small one.")(lambda scores, k: (ranks(np.where(past_of(scores), np.abs(scores), -np.inf)) < k) & past_of(scores)),
     mistake("best_share", "stops too early", "You leave out the key with which p is reached. What is kept then shares less than p, and a row may keep nothing.")(lambda scores, p: kept_before(weights_of_the_past(scores), p, np.argsort(-weights_of_the_past(scores), axis=1, kind="stable"), crossing=False)),
     mistake("best_share", "later keys take their share", "The softmax runs over all keys, so later ones take part of the weight, and rank among the others. Mask first.", bug="masked_after_the_softmax")(lambda scores, p: kept_before(softmax(scores), p, np.argsort(-softmax(scores), axis=1, kind="stable"))),
+    mistake("best_share", "masked after the softmax", "You took the softmax of all scores and the future away afterwards: what is left shares less than 1, and more keys are needed to come to p. Mask first.", bug="masked_after_the_softmax")(lambda scores, p: kept_before(softmax(scores) * past_of(scores), p, from_the_best(of_the_past(scores)))),
+    mistake("best_share", "no mask", "Queries keep keys of their future.")(lambda scores, p: kept_before(softmax(scores), p, from_the_best(scores), within=False)),
+    mistake("best_share", "left in sorted order", "You count along the sorted weights, and the result is still in their order. Put each decision back at its key, with `np.put_along_axis`.")(lambda scores, p: left_in_order(weights_of_the_past(scores), p)),
     mistake("best_share", "each key for itself", "You keep the keys that have p or more, each for itself. What they share *together* counts.")(lambda scores, p: weights_of_the_past(scores) >= p),
     mistake("best_share", "not the rest", "You keep the keys whose weight is at least 1 − p, each for itself. What the kept ones share together counts.")(lambda scores, p: (weights_of_the_past(scores) >= 1 - p) & past_of(scores)),
     mistake("best_share", "part of the largest weight", "You compare each key with the best one. What the kept ones share together counts.")(lambda scores, p: weights_of_the_past(scores) >= p * weights_of_the_past(scores).max(axis=1, keepdims=True)),
@@ -271,6 +309,7 @@ mistakes_8_3 = [
     mistake("best_share", "part of the keys", "You keep that part of the *number* of keys. Their weights count.")(lambda scores, p: ranks(of_the_past(scores)) < np.ceil(p * (np.arange(len(scores)) + 1))[:, None]),
     mistake("best_share", "one more than needed", "You keep one key more than you need: with the key that reaches p it is enough.")(lambda scores, p: best_share(scores, p) | ((ranks(of_the_past(scores)) == best_share(scores, p).sum(axis=1, keepdims=True)) & past_of(scores))),
     mistake("best_share", "from the left", "You add the weights up from the left. As few keys as possible: begin with the largest.")(lambda scores, p: kept_before(weights_of_the_past(scores), p, np.argsort(0 * scores, axis=1, kind="stable"))),
+    mistake("best_share", "newest first", "You begin with the newest keys. As few keys as possible: begin with the largest weights.")(lambda scores, p: kept_before(weights_of_the_past(scores)[:, ::-1], p, np.argsort(np.zeros(scores.shape), axis=1, kind="stable"), within=False)[:, ::-1] & past_of(scores)),
     mistake("best_share", "all of the past", "You keep the whole past. As few keys as possible are asked for.")(lambda scores, p: np.tri(len(scores), dtype=bool)),
     mistake("best_share", "best key alone", "You keep the best key alone. It may have less than p.")(lambda scores, p: ranks(of_the_past(scores)) < 1),
 ]
@@ -436,7 +475,7 @@ SUSPECTS = {
 
 
 def long_texts():
-    """Queries (200, 64), keys (200, 256, 96) of length 1, and facts (200,); each query is the key of its fact."""
+    """Queries (200, 96), keys (200, 256, 96) of length 1, and facts (200,); each query is the key of its fact."""
     rng = np.random.default_rng(86)
     keys = rng.normal(size=(200, 256, 96))
     keys /= np.linalg.norm(keys, axis=-1, keepdims=True)
@@ -484,6 +523,7 @@ mistakes_8_6 = [
     mistake("keep_needed", "counted from 0", "You count blocks from 0: asked is how many there are, the block of the fact among them.")(lambda query, keys, fact, b: 0 if own_is(keys, fact, b) else rank_of(by_mean(query, keys, b)[:-1], fact // b) + 1),
     mistake("keep_needed", "equal ones all before", "Of blocks with equal products you let all come before. Those further left do.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else 1 + (by_mean(query, keys, b)[:-1] >= by_mean(query, keys, b)[fact // b]).sum()),
     mistake("keep_needed", "equal ones all after", "Of blocks with equal products you let none come before. Those further left do.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else 2 + (by_mean(query, keys, b)[:-1] > by_mean(query, keys, b)[fact // b]).sum()),
+    mistake("keep_needed", "equal ones from the right", "Of blocks with equal products you let those further right come before. A sort that is turned around does that: sort the products with a minus sign instead.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of(by_mean(query, keys, b)[-2::-1], len(keys) // b - 2 - fact // b) + 2),
     mistake("keep_needed", "scored by the best key", "You score a block by its best key. For that one must read all keys; the choice knows their mean alone.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of((keys @ query).reshape(-1, b).max(axis=1)[:-1], fact // b) + 2),
     mistake("keep_needed", "scored by the first key", "You score a block by its first key.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of((keys @ query)[::b][:-1], fact // b) + 2),
     mistake("keep_needed", "smallest first", "You begin with the smallest product.")(lambda query, keys, fact, b: 1 if own_is(keys, fact, b) else rank_of(-by_mean(query, keys, b)[:-1], fact // b) + 2),
