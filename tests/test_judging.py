@@ -330,6 +330,8 @@ def test_single_precision_is_told_and_not_two_equal_numbers(exercise):
     added = why(lambda scores: causal_weights(scores) / (1 + 1e-6))
     assert "agree to 6 digits" in added
     assert "small number such as 1e-9" in added, "float64 numbers are not float32"
+    counted = difference(np.array([131041.0, 131072.0]), np.array([131041, 131071]))
+    assert counted.startswith("The numbers differ most at [1]"), "whole numbers"
 
 
 def test_two_numbers_are_told_with_the_digits_that_tell_them_apart():
