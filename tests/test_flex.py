@@ -212,7 +212,14 @@ def test_auto_says_what_it_takes_and_why():
         (array, (8,), "sdpa", "an array already"),
         (causal, (n,), "sdpa", "knows the causal mask"),
         (causal & window(9), (64,), "sdpa", "64 × 64 pairs is small"),
-        (causal, (n, 2 * n), "sdpa", "of the tiles hold an allowed pair, too many"),
+        (causal, (n, 4 * n), "sdpa", "of the tiles hold an allowed pair, too many"),
+        (
+            causal,
+            (n, 4 * n + 1),
+            "tiled",
+            "the others are skipped",
+        ),  # 64 MiB as an array
+        (causal, (8192, 2**17), "tiled", "96.9% of the tiles hold an allowed pair"),
         (causal & window(9), (n,), "tiled", "the others are skipped"),
         (causal & window(9), (16, 2**20), "tiled", "the others are skipped"),
     ):

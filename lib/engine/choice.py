@@ -16,6 +16,8 @@ from lib.tiles import EMPTY
 SMALL = 2**20
 # SDPA with an array computes all pairs; skipping pays where at most this share of the tiles is needed.
 WORTH_SKIPPING = 0.5
+# But an array of more pairs than these is not written down: 64 MiB, and SDPA makes it four times as large.
+LARGE = 2**26
 
 
 class Choice(NamedTuple):
@@ -55,7 +57,7 @@ def choose_backend(
         return Choice("sdpa", f"a mask of {n_q} × {n_k} pairs is small as an array")
     share = _share_of_tiles(mask, n_q, n_k)
     reason = f"{share:.1%} of the tiles hold an allowed pair"
-    if share > WORTH_SKIPPING:
+    if share > WORTH_SKIPPING and n_q * n_k <= LARGE:
         return Choice("sdpa", f"{reason}, too many for skipping to pay")
     on_gpu = torch.device(device).type == "cuda" and importlib.util.find_spec("triton")
     if on_gpu and dtype != torch.float64:  # which FlexAttention's kernels do not know
