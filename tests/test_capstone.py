@@ -95,25 +95,24 @@ def test_what_looks_suspicious_and_is_sound(name):
     assert prefix_probe(part, x).causal
 
 
+def slopes(part, x):
+    """(n, n): a chosen key has a slope, and what the choice depends on has none."""
+    read = torch.autograd.functional.jacobian(lambda x: part(x).sum((0, 2)), x)
+    return read[:, 0].abs().sum(-1).numpy() > 0
+
+
 def test_the_window_and_the_blocks_are_as_wide_as_they_say():
-    """By slopes: a chosen key has one, and what the choice depends on has none."""
-    torch.manual_seed(0)
-    model, n = model_with([], 0), 18
-    x = torch.randn(1, n, WIDTH)
+    leaky, sound, n = model_with(PLACES, 0), model_with([], 0), 18
+    x = torch.randn(1, n, WIDTH, generator=torch.Generator().manual_seed(0))
     i, j = np.indices((n, n))
-    for part in (model.a, model.b):
-        slopes = torch.autograd.functional.jacobian(
-            lambda x, f=part: f(x).sum((0, 2)), x
-        )
-        read = slopes[:, 0].abs().sum(-1).numpy() > 0
-        if part is model.a:  # a key holds two neighbours on its left
-            assert np.array_equal(read, (i >= j) & (i - j < WINDOW + 2))
-        else:
-            blocks = [{int(b) for b in np.flatnonzero(row) // BLOCK} for row in read]
-            assert [len(b) for b in blocks] == [
-                min(KEEP, t // BLOCK + 1) for t in range(n)
-            ]
-            assert all(t // BLOCK in b for t, b in enumerate(blocks))
+    # A key holds its neighbours: two on the left, or, centred, one on each side.
+    assert np.array_equal(slopes(sound.a, x), (j <= i) & (i - j < WINDOW + 2))
+    assert np.array_equal(
+        slopes(leaky.a, x) & (j <= i), (j <= i) & (i - j < WINDOW + 1)
+    )
+    blocks = [set(np.flatnonzero(row) // BLOCK) for row in slopes(sound.b, x)]
+    assert [len(b) for b in blocks] == [min(KEEP, t // BLOCK + 1) for t in range(n)]
+    assert all(t // BLOCK in b for t, b in enumerate(blocks))
 
 
 def test_no_causal_model_wins_against_dice():
