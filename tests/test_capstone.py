@@ -5,13 +5,13 @@ import os
 import numpy as np
 import pytest
 import torch
-from book_building import ROOT
 
 from lib import capstone
 from lib.capstone import BLOCK, KEEP, WINDOW, Decoder
-from lib.grading import checks
+from lib.grading.answers import Answers, Unsolved, Wrong
+from lib.grading.checks import judge
 from lib.grading.references import exercise_10
-from lib.grading.trials import Trial
+from lib.grading.student import Student
 from lib.masks import Mask, causal, coarse, every, explicit, offsets, padding, window
 from lib.probe import causality_probe, prefix_probe
 
@@ -22,16 +22,8 @@ TEXT = torch.from_numpy(np.random.default_rng(10).integers(11, size=(2, 18)))
 WIDTH = 16
 
 
-@pytest.fixture(scope="module")
-def trial():
-    return Trial("10_capstone", ROOT)
-
-
-@pytest.fixture(autouse=True)
-def a_new_kernel():
-    checks.forget()
-    yield
-    checks.forget()
+def student(**answers):
+    return Student(Answers(answers), exercise_10)
 
 
 def model_with(leaky, seed):
@@ -103,25 +95,24 @@ def test_what_looks_suspicious_and_is_sound(name):
     assert prefix_probe(part, x).causal
 
 
+def slopes(part, x):
+    """(n, n): a chosen key has a slope, and what the choice depends on has none."""
+    read = torch.autograd.functional.jacobian(lambda x: part(x).sum((0, 2)), x)
+    return read[:, 0].abs().sum(-1).numpy() > 0
+
+
 def test_the_window_and_the_blocks_are_as_wide_as_they_say():
-    """By slopes: a chosen key has one, and what the choice depends on has none."""
-    torch.manual_seed(0)
-    model, n = model_with([], 0), 18
-    x = torch.randn(1, n, WIDTH)
+    leaky, sound, n = model_with(PLACES, 0), model_with([], 0), 18
+    x = torch.randn(1, n, WIDTH, generator=torch.Generator().manual_seed(0))
     i, j = np.indices((n, n))
-    for part in (model.a, model.b):
-        slopes = torch.autograd.functional.jacobian(
-            lambda x, f=part: f(x).sum((0, 2)), x
-        )
-        read = slopes[:, 0].abs().sum(-1).numpy() > 0
-        if part is model.a:  # a key holds two neighbours on its left
-            assert np.array_equal(read, (i >= j) & (i - j < WINDOW + 2))
-        else:
-            blocks = [{int(b) for b in np.flatnonzero(row) // BLOCK} for row in read]
-            assert [len(b) for b in blocks] == [
-                min(KEEP, t // BLOCK + 1) for t in range(n)
-            ]
-            assert all(t // BLOCK in b for t, b in enumerate(blocks))
+    # A key holds its neighbours: two on the left, or, centred, one on each side.
+    assert np.array_equal(slopes(sound.a, x), (j <= i) & (i - j < WINDOW + 2))
+    assert np.array_equal(
+        slopes(leaky.a, x) & (j <= i), (j <= i) & (i - j < WINDOW + 1)
+    )
+    blocks = [set(np.flatnonzero(row) // BLOCK) for row in slopes(sound.b, x)]
+    assert [len(b) for b in blocks] == [min(KEEP, t // BLOCK + 1) for t in range(n)]
+    assert all(t // BLOCK in b for t, b in enumerate(blocks))
 
 
 def test_no_causal_model_wins_against_dice():
@@ -156,33 +147,34 @@ DESIGNS = {
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_a_design_gets_its_points(trial, name):
+def test_a_design_gets_its_points(name):
     points, stack = DESIGNS[name]
-    assert trial.judged("10.3", stack=lambda: stack).earned == points
+    assert list(exercise_10.assessed(stack).values()).count("") == points
 
 
-def test_a_list_will_do_for_the_function(trial):
-    assert trial.judged("10.3", stack=trial.names["stack"]()).earned == 5
+def test_a_list_will_do_for_the_function():
+    stack = exercise_10.stack()
+    assert student(stack=stack).masks("stack", 6) == stack
+    assert student(stack=exercise_10.stack).masks("stack", 6) == stack
 
 
 @pytest.mark.parametrize(
     ("mask", "why"),
     [
         (lambda: np.ones((8, 8), bool), "Mask 1 of `stack` is an array"),
-        (lambda: exercise_10.TEXT, "Mask 1 of `stack` is an array"),
         (lambda: explicit_of(100), "holds an array, which fits one length"),
         (lambda: causal & explicit_of(100), "holds an array, which fits one length"),
+        (lambda: padding([3, 8]), "holds an array, which fits one length or one batch"),
         (lambda: causal & offsets(range(20_000)), "is an expression of"),
         (lambda: deep(causal), "RecursionError"),
         (lambda: "causal", "Mask 1 of `stack` is a str"),
-        (lambda: padding([3, 8]), "holds an array, which fits one length or one batch"),
         (lambda: OwnKind(), "is of a class of your own"),
+        (lambda: causal & OwnKind(), "is of a class of your own"),
     ],
 )
-def test_masks_travel_as_rules_or_not_at_all(trial, mask, why):
-    result = trial.judged("10.3", stack=lambda: [causal, mask(), *[causal] * 4])
-    assert (result.status, result.earned) == ("wrong", 0)
-    assert why in result.finding.why
+def test_masks_travel_as_rules_or_not_at_all(mask, why):
+    with pytest.raises(Wrong, match=why):
+        student(stack=lambda: [causal, mask(), *[causal] * 4]).masks("stack", 6)
 
 
 class OwnKind(Mask):
@@ -203,9 +195,34 @@ def deep(mask):
 
 
 @pytest.mark.parametrize("count", [5, 7])
-def test_there_is_a_mask_for_each_layer(trial, count):
-    result = trial.judged("10.3", stack=lambda: [causal] * count)
-    assert "should give a list of 6 masks" in result.finding.why
+def test_there_is_a_mask_for_each_layer(count):
+    with pytest.raises(Wrong, match="should give a list of 6 masks"):
+        student(stack=lambda: [causal] * count).masks("stack", 6)
+
+
+def test_stubs_of_functions_without_arguments_are_unsolved():
+    with pytest.raises(Unsolved):
+        student(stack=lambda: ...).masks("stack", 6)
+    with pytest.raises(Unsolved):
+        student(repaired=lambda: ...).model("repaired", seed=0)
+
+
+def test_words_may_name_a_class_or_an_object_of_it():
+    given = {"Local": " a ", capstone.Mixer: "b", Decoder().b: "c"}
+    assert student(findings=given).words("findings") == {
+        "Local": "a",
+        "Mixer": "b",
+        "Routed": "c",
+    }
+    for wrong, why in (([], "should be a dictionary"), ({"Local": 1}, "holds an int")):
+        with pytest.raises(Wrong, match=why):
+            student(findings=wrong).words("findings")
+
+
+def examined(make):
+    """What the check tells of a model, by what it looks at."""
+    model = student(repaired=make).model("repaired", seed=0)
+    return exercise_10.examined(model, exercise_10.TEXT)[0]
 
 
 @pytest.mark.parametrize(
@@ -216,44 +233,57 @@ def test_there_is_a_mask_for_each_layer(trial, count):
         (lambda y: y.double().float(), ""),
     ],
 )
-def test_every_part_must_learn(trial, change, why):
+def test_every_part_must_learn(change, why):
     def answer():
         model = model_with([], 0)
         forward = model.b.forward
         model.b.forward = lambda x: change(forward(x))
         return model
 
-    result = trial.judged("10.2", repaired=answer)
-    assert result.earned == (3 if why else 5)
-    assert not why or why in result.finding.why
+    told = examined(answer)
+    assert why in told["learns"]
+    assert bool(told["learns"]) == bool(why)
 
 
-def test_a_model_is_left_as_it_was(trial):
+def test_a_model_is_left_as_it_was():
     """Neither the steps of training stay, nor the statistics of train mode."""
-    for leaky, points in (["Norm"], 2), ([], 5):
+    for leaky in (["Norm"], []):
         model = model_with(leaky, 0)
         before = {name: t.clone() for name, t in model.state_dict().items()}
-        assert trial.judged("10.2", repaired=lambda model=model: model).earned == points
+        told = examined(lambda model=model: model)
+        assert [what for what, why in told.items() if why] == (
+            ["train", "learns", "width"] if leaky else []
+        )
         after = model.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
         assert all(p.grad is None for p in model.parameters())
         assert model.training
 
 
-def test_whatever_a_model_raises_becomes_a_sentence(trial):
+def test_the_seed_gives_the_weights():
+    models = [student(repaired=Decoder).model("repaired", seed=s) for s in (3, 3, 4)]
+    same, again, other = (model.outputs(exercise_10.TEXT) for model in models)
+    assert np.array_equal(same, again)
+    assert not np.allclose(same, other)
+
+
+def test_whatever_a_model_raises_becomes_a_sentence():
     def answer():
         model = Decoder()
         model.forward = lambda ids: ids[100]
         return model
 
-    result = trial.judged("10.2", repaired=answer)
-    assert result.status == "wrong"
-    assert "`repaired` stopped with IndexError" in result.finding.why
+    with pytest.raises(Wrong, match="`repaired` stopped with IndexError"):
+        examined(answer)
 
 
-def test_the_section_to_read_again_is_in_the_chapter_that_is_named(trial):
-    result = trial.judged("10.3", stack=lambda: [causal] * 6)
-    assert result.section == (
+def test_the_section_to_read_again_is_in_the_chapter_that_is_named():
+    def check(student):
+        student.expect(False, "No.")
+
+    chapter = {"section": "5 Receptive fields", "chapter": "07_long_sequence_masks"}
+    assert judge(check, "10.3", points=5, **chapter).section == (
         "chapter 07, section 5 Receptive fields",
         "../notebooks/07_long_sequence_masks.ipynb#5-Receptive-fields",
     )
+    assert judge(check, "10.3", section="1 This")._repr_html_().count("chapter 10") == 1

@@ -110,12 +110,12 @@ class Answers:
             yield
 
     def made(self, name: str) -> object:
-        """What the learner's function `name` makes of nothing, or the thing of that name itself; not a number yet.
+        """What the learner's function, or class, `name` makes of nothing, or the thing of that name; not a number yet.
 
         Only `lib.grading.handles` may touch it.
         """
         answer = self.look_up(name)
-        if not isinstance(answer, FunctionType):
+        if not isinstance(answer, FunctionType | type):
             return answer
         with self.at_work(name):
             made = answer()

@@ -218,6 +218,14 @@ def what_is_lost(probe):
     )
 
 
+def where_positions_are_lost(model, text):
+    """Why tokens are not told apart by their places; an empty text when they are."""
+    alike = model.outputs(np.zeros_like(text[:1]))[0]
+    if not np.allclose(alike[9], alike[10], atol=1e-6):
+        return ""
+    return "In a text of equal tokens outputs 9 and 10 are the same: the model has lost its positions."
+
+
 def shape_of(leaks):
     """A sentence on where the leaks lie."""
     i, j = np.nonzero(leaks)
@@ -295,9 +303,6 @@ def no_model(model, text):
             return f"Output {np.argmin(finite)} is no finite number. May each query read a key, itself at least?"
     if (taken := model.taken_by("e", text[:1])) != text.shape[1]:
         return f"`e` is given {taken} tokens for a text of {text.shape[1]}: a model makes one pass over its text."
-    alike = model.outputs(np.zeros_like(text[:1]))[0]
-    if np.allclose(alike[9], alike[10], atol=1e-6):
-        return "In a text of equal tokens outputs 9 and 10 are the same: the model has lost its positions."
     return ""
 
 
@@ -313,7 +318,7 @@ def examined(model, text, seeds=(0, 1)):
         "eval": influence(model, text, False, seeds),
         "train": influence(model, text, True, seeds[:1]),
     }
-    why["model"] = what_is_lost(probes["eval"])
+    why["model"] = what_is_lost(probes["eval"]) or where_positions_are_lost(model, text)
     leaks = {mode: leaks_of(probe) for mode, probe in probes.items()}
     drawn = {mode: mask_text(leak) for mode, leak in leaks.items()}
     for mode, alone in (
