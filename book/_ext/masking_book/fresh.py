@@ -52,7 +52,8 @@ def sealed_pages(root: Path) -> Path | None:
 
 def ingredients(root: Path) -> str:
     """A hash of all that a page may depend on: the course's files, `lib` as it is imported, Python and its packages."""
-    packages = sorted(f"{found.name}=={found.version}" for found in distributions())
+    # A set: whoever runs Python in the course's folder finds the course there a second time.
+    packages = sorted({f"{found.name}=={found.version}" for found in distributions()})
     imported = Path(lib.__file__).parent
     parts = [sys.version, packages, digests(root), digests(imported)]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
