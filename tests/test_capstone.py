@@ -260,6 +260,25 @@ def test_a_model_is_left_as_it_was():
         assert model.training
 
 
+def test_a_model_that_fails_while_it_trains_is_left_as_it_was():
+    model = model_with([], 0)
+    forward, calls = model.forward, []
+
+    def tired(ids):
+        calls.append(1)
+        return forward(ids) if len(calls) < 3 else ids[100]
+
+    model.forward = tired
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    handle = student(repaired=lambda: model).model("repaired", seed=0)
+    tokens = exercise_10.TEXT
+    with pytest.raises(Wrong, match="IndexError"):
+        handle.trained(tokens, tokens, 5)
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_the_seed_gives_the_weights():
     models = [student(repaired=Decoder).model("repaired", seed=s) for s in (3, 3, 4)]
     same, again, other = (model.outputs(exercise_10.TEXT) for model in models)

@@ -126,6 +126,10 @@ def _no_page(test):
     test["beliefs"]["one"]["page"] = "notebooks/00_nothing.ipynb"
 
 
+def _no_chapter(test):
+    test["beliefs"]["one"]["page"] = "book/index.md"
+
+
 def _no_heading(test):
     test["questions"][0]["read"] = PLACE | {"heading": "1 Zero"}
 
@@ -177,6 +181,7 @@ def _no_place(test):
     ("spoil", "complaint"),
     [
         (_no_page, "belief one: there is no page notebooks/00_nothing.ipynb"),
+        (_no_chapter, "belief one: book/index.md is no chapter of notebooks/"),
         (
             _no_heading,
             "question 'zero': notebooks/02_two.ipynb has no heading '1 Zero'",

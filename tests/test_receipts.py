@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 import torch
+from book_building import ROOT
 
 from lib import receipts
 from lib.masks import causal, window
@@ -53,6 +54,13 @@ def test_the_shipped_receipts_are_well_formed():
         for n in {row.n for row in receipt.rows}:
             rows = [r for r in receipt.rows if r.n == n and r.step == "forward" and r.seconds]  # fmt: skip
             assert len({(r.dtype, r.limit) for r in rows}) == len({r.dtype for r in rows})  # fmt: skip
+
+
+def test_the_chapter_says_so_while_there_are_no_figures_of_a_gpu():
+    """In the chapter itself this would fail for a reader who follows its advice and records some."""
+    chapter = (ROOT / "notebooks/09_long_sequences_on_the_gpu.ipynb").read_text("utf-8")
+    of_gpus = [receipt for receipt in load() if receipt.kind == "cuda"]
+    assert ("There are no figures of a GPU yet" in chapter) == (not of_gpus)
 
 
 def test_a_missing_device_is_told(file):

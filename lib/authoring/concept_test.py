@@ -22,6 +22,7 @@ from lib.markdown import slug
 
 SOURCE = "book/concept_test.yml"
 FORMS = ("before", "after")
+CHAPTER = re.compile(r"notebooks/(\d+)_")
 FIELDS = {
     "belief": ("says", "page", "heading", "exhibit"),
     "question": ("idea", "read", "before", "after"),
@@ -137,6 +138,8 @@ def _astray(test: dict, root: Path) -> list[str]:
     faults = []
     for name, place in places.items():
         faults += [f"{name}: {fault}" for fault in astray(place, root, headings_of)]
+        if not CHAPTER.match(place["page"]):
+            faults.append(f"{name}: {place['page']} is no chapter of notebooks/")
         if place.get("exhibit") not in {None, *ZOO}:
             faults.append(f"{name}: the zoo has no exhibit {place['exhibit']!r}")
     return faults
@@ -193,7 +196,7 @@ def _answer(answer: dict, read: dict, beliefs: dict) -> str:
 
 
 def _read_on(place: dict) -> str:
-    number = int(re.match(r"notebooks/(\d+)_", place["page"])[1])
+    number = int(CHAPTER.match(place["page"])[1])
     address = f"../{place['page']}#{slug(place['heading'])}"
     links = f"Read on in [chapter {number}, section {place['heading']}]({address})"
     if exhibit := place.get("exhibit"):

@@ -191,31 +191,33 @@ class Model:
     ) -> tuple[list[float], set[str]]:
         """The losses of so many steps on one batch, and the parts with weights that no gradient reaches.
 
-        A target of −100 asks nothing. Afterwards the parameters are as before.
+        A target of −100 asks nothing. Afterwards the parameters are as before, also where the model failed.
         """
         import torch
 
         losses, weights = [], dict(self._module.named_parameters())
         before = {name: weight.detach().clone() for name, weight in weights.items()}
-        with self._asked(training=True):
-            optimizer = torch.optim.Adam(weights.values(), lr=4e-3)
-            for _ in range(steps):
-                logits = self._module(torch.from_numpy(tokens)).flatten(0, 1)
-                loss = torch.nn.functional.cross_entropy(
-                    logits, torch.from_numpy(targets).flatten()
-                )
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.item())
-        idle = {
-            name.partition(".")[0]
-            for name, weight in weights.items()
-            # A bias may be without effect, as that of a key is.
-            if weight.ndim > 1 and (weight.grad is None or not weight.grad.any())
-        }
-        for name, weight in weights.items():
-            weight.grad = None
-            with torch.no_grad():
-                weight.copy_(before[name])
+        try:
+            with self._asked(training=True):
+                optimizer = torch.optim.Adam(weights.values(), lr=4e-3)
+                for _ in range(steps):
+                    logits = self._module(torch.from_numpy(tokens)).flatten(0, 1)
+                    loss = torch.nn.functional.cross_entropy(
+                        logits, torch.from_numpy(targets).flatten()
+                    )
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    losses.append(loss.item())
+            idle = {
+                name.partition(".")[0]
+                for name, weight in weights.items()
+                # A bias may be without effect, as that of a key is.
+                if weight.ndim > 1 and (weight.grad is None or not weight.grad.any())
+            }
+        finally:
+            for name, weight in weights.items():
+                weight.grad = None
+                with torch.no_grad():
+                    weight.copy_(before[name])
         return losses, idle
