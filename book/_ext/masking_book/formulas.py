@@ -12,6 +12,7 @@ import re
 from html import escape, unescape
 from importlib.util import find_spec
 from pathlib import Path
+from unicodedata import normalize
 
 from docutils import nodes
 from fontTools import subset
@@ -26,6 +27,15 @@ FONT = Path(find_spec("ziamath").origin).with_name("fonts") / "STIXTwoMath-Regul
 SHIPPED = Path("_static", "stix-two-math.woff")
 CONVERTER = LatexToMathML(fancy_error=False)
 MATHML = re.compile(r"<math\b.*?</math>", re.DOTALL)
+# MathML sets primes as exponents. The font has a form for that, which browsers do not take by themselves.
+PRIME, PRIME_IN_EXPONENT = "′", "minute.ssty"
+# A letter alone is slanted by drawing it as another character: for <mi>x</mi> the browser asks the font for 𝑥.
+SLANTED = {
+    normalize("NFKC", slanted): slanted
+    for slanted in map(
+        chr, (0x210E, *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C))
+    )
+}
 # Drawn by <msqrt>, so it stands in no text.
 RADICAL = "√"
 
@@ -74,15 +84,17 @@ def ship_font(app: Sphinx, exception: Exception | None) -> None:
     pages = (path.read_text("utf-8") for path in Path(app.outdir).rglob("*.html"))
     formulas = (formula for page in pages for formula in MATHML.findall(page))
     used = {character for formula in formulas for character in unescape(formula)}
-    cut_font(used | {RADICAL}, Path(app.outdir) / SHIPPED)
+    slanted = {SLANTED[letter] for letter in used & SLANTED.keys()}
+    cut_font(used | slanted | {RADICAL}, Path(app.outdir) / SHIPPED)
 
 
 def cut_font(characters: set[str], target: Path) -> None:
     """Write the font's glyphs of these characters, in every size they grow to, to the file."""
     options = subset.Options(flavor="woff", hinting=False)
-    # The forms of letters and primes in exponents belong to them.
-    options.layout_features += ["ssty"]
     font = subset.load_font(str(FONT), options)
+    for table in font["cmap"].tables:
+        if ord(PRIME) in table.cmap:
+            table.cmap[ord(PRIME)] = PRIME_IN_EXPONENT
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=map(ord, characters))
     cutter.subset(font)
