@@ -9,16 +9,17 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
 from jupyter_cache.executors.utils import ExecutionResult, single_nb_execution
+from myst_nb.core.read import create_nb_reader
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from masking_book.rebuild import fingerprint
@@ -58,44 +59,59 @@ def name_folder(app: Sphinx, config: Config) -> None:
 
 
 def run_ahead(app: Sphinx, env: BuildEnvironment, pages: Iterable[str]) -> None:
-    """Run the notebooks among the pages that have no stored result, as many at once as there are cores."""
+    """Run the notebooks among the pages that have no stored result, as many at once as there are cores.
+
+    Raises ExtensionError, with what Python said, if one fails; what the others gave is kept.
+    """
     if app.config.nb_execution_mode != "cache":
         return
     cache = get_cache(app.config.nb_execution_cache_path)
-    waiting = {path: book for path, book in _notebooks(env, pages) if _new(cache, book)}
+    waiting = {
+        path: book for path, book in _notebooks(env, pages) if _is_new(cache, book)
+    }
 
     def run(path: Path) -> ExecutionResult:
         timeout = app.config.nb_execution_timeout
-        return single_nb_execution(waiting[path], str(path.parent), timeout, False)
+        result = single_nb_execution(waiting[path], str(path.parent), timeout, False)
+        logger.info("ran %s in %.0f s", path.name, result.time)
+        return result
 
+    failed = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, result in zip(waiting, pool.map(run, waiting), strict=True):
-            # A notebook that fails is run again when its page is read, and there fails the build.
-            if result.err is None:
-                logger.info("ran %s in %.0f s", path.name, result.time)
-                seconds = {"execution_seconds": result.time}
-                cache.cache_notebook_bundle(
-                    CacheBundleIn(waiting[path], str(path), data=seconds),
-                    check_validity=False,
-                    overwrite=True,
-                )
+            if result.err:
+                failed.append(f"{path}\n{result.exc_string}")
+            else:
+                _keep(cache, path, result)
+    if failed:
+        raise ExtensionError("\n\n".join(["These notebooks failed:", *failed]))
 
 
 def _notebooks(
     env: BuildEnvironment, pages: Iterable[str]
 ) -> Iterator[tuple[Path, NotebookNode]]:
+    """The notebooks among the pages as myst-nb reads them, without those that are shown as stored."""
     shown_as_stored = env.config.nb_execution_excludepatterns
     for page in sorted(pages):
         path = Path(env.doc2path(page))
-        if path.suffix == ".ipynb" and not any(
-            PurePosixPath(path).match(pattern) for pattern in shown_as_stored
-        ):
-            yield path, nbformat.read(path, as_version=4)
+        if not any(path.match(pattern) for pattern in shown_as_stored):
+            text = path.read_text("utf-8")
+            reader = create_nb_reader(
+                str(path), env.myst_config, env.mystnb_config, text
+            )
+            if reader is not None:
+                yield path, reader.read(text)
 
 
-def _new(cache: JupyterCacheAbstract, notebook: NotebookNode) -> bool:
+def _is_new(cache: JupyterCacheAbstract, notebook: NotebookNode) -> bool:
     try:
         cache.match_cache_notebook(notebook)
     except KeyError:
         return True
     return False
+
+
+def _keep(cache: JupyterCacheAbstract, path: Path, result: ExecutionResult) -> None:
+    seconds = {"execution_seconds": result.time}
+    bundle = CacheBundleIn(result.nb, str(path), data=seconds)
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
