@@ -1,4 +1,4 @@
-"""What the book adds to Sphinx: statements, alternative texts, sliders, vendored MathJax, honest rebuilds.
+"""What the book adds to Sphinx: statements, formulas, light pictures and icons, sliders, honest rebuilds.
 
 Each module holds one of these and says in its first lines which trap it ends.
 """
@@ -12,15 +12,21 @@ from sphinx.config import Config
 from masking_book import (
     alternative_texts,
     bootstrap,
+    executed,
+    folding,
+    formulas,
     fresh,
-    mathjax,
+    icons,
+    pictures,
     predictions,
     rebuild,
     sliders,
+    social,
     statements,
 )
 
 STATIC = Path(__file__).parents[1] / "static"
+TEMPLATES = STATIC.with_name("templates")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -28,15 +34,20 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for part in (
         alternative_texts,
         bootstrap,
+        executed,
+        folding,
+        formulas,
         fresh,
-        mathjax,
+        icons,
+        pictures,
         predictions,
         rebuild,
         sliders,
+        social,
         statements,
     ):
         part.setup(app)
-    app.connect("config-inited", _ship_static_files)
+    app.connect("config-inited", _name_folders)
     for sheet in ("course.css", "explore.css", "concept_test.css"):
         app.add_css_file(sheet)
     for script in ("explore.js", "concept_test.js"):
@@ -44,5 +55,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _ship_static_files(app: Sphinx, config: Config) -> None:
+def _name_folders(app: Sphinx, config: Config) -> None:
     config.html_static_path.append(str(STATIC))
+    config.templates_path.append(str(TEMPLATES))
