@@ -26,6 +26,7 @@ from lib.grading.grading import CELLS, graded, limit_own_memory, nothing_of
 from lib.grading.roster import Roster, Unreadable
 from lib.grading.sandbox import NoSandbox, Sandbox
 from lib.grading.submissions import Submission, Unusable, content, submissions_in
+from lib.grading.wire import WAITING
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = "records"  # the folder of what is known of each learner
@@ -131,10 +132,8 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     try:
         course = course_of(arguments.exercise, root, arguments.hidden)
         roster = Roster.read(arguments.roster) if arguments.roster else Roster()
-        if arguments.merge:
-            records = _merged(arguments.submissions, course)
-        else:
-            records = _graded(arguments, course, root)
+        grade = _merged if arguments.merge else _graded
+        records = grade(arguments, course, root)
     except (NoCourse, NoSandbox, Unreadable) as error:
         print(error)
         return 2
@@ -250,7 +249,10 @@ def _in_processes(tasks: list[Task], jobs: int) -> Iterator[Task]:
                 task = waiting.pop()
                 process = start(target=task.run)
                 process.start()
-                running[process] = task, time.monotonic() + 4 * CELLS * task.seconds
+                running[process] = (
+                    task,
+                    time.monotonic() + 2 * WAITING * CELLS * task.seconds,
+                )
             wait([process.sentinel for process in running], timeout=1)
             for process, (task, until) in list(running.items()):
                 if time.monotonic() > until:
@@ -272,10 +274,10 @@ def _load_torch() -> None:
     torch.set_num_threads(1)
 
 
-def _merged(folders: list[Path], course: Course) -> list[dict]:
+def _merged(arguments: argparse.Namespace, course: Course, root: Path) -> list[dict]:
     """The records of earlier runs, such as of shards; a learner may stand in one of them."""
     records: dict[str, dict] = {}
-    for folder in folders:
+    for folder in arguments.submissions:
         for path in sorted((folder / RECORDS).glob("*.json")):
             record = json.loads(path.read_text(encoding="utf-8"))
             if record["exercise"] != course.number:
@@ -288,5 +290,7 @@ def _merged(folders: list[Path], course: Course) -> list[dict]:
                 )
             records[record["learner"]] = record
     if not records:
-        raise NoCourse(f"there are no records in {', '.join(map(str, folders))}")
+        raise NoCourse(
+            f"there are no records in {', '.join(map(str, arguments.submissions))}"
+        )
     return [records[learner] for learner in sorted(records)]

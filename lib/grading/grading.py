@@ -114,7 +114,7 @@ def _judged(course: Course, notebook: Notebook, seconds: float) -> dict[str, dic
 
 def _asked(asked: Asked, notebook: Notebook, seconds: float) -> Result:
     notebook.begin_check(QUESTION * seconds)
-    with _bounded(notebook, 2 * QUESTION * seconds):
+    with _bounded(notebook, QUESTION * seconds):
         return checks.judge(
             asked.function,
             asked.question,
@@ -132,12 +132,12 @@ def _bounded(notebook: Notebook, seconds: float) -> Iterator[None]:
         if not notebook.busy:  # the worker has limits of its own
             raise Wrong(TOO_LONG)
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def limit_own_memory() -> None:

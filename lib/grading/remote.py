@@ -1,7 +1,7 @@
 """A learner's answers as the grader sees them: every question goes to the worker, and what comes back is checked.
 
-`RemoteStudent` and `RemoteAnswers` stand in the place of `Student` and `Answers`, so that a check of a notebook grades a
-submission as it is. A fault of the worker, whatever it is, costs the answer that was asked for.
+`RemoteStudent` and `RemoteAnswers` stand in the place of `Student` and `Answers`, so that a check of a notebook grades
+a submission as it is. A fault of the worker, whatever it is, costs the answer that was asked for.
 """
 
 import re
@@ -15,16 +15,12 @@ from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.handles import LONGEST_JSON, copied
 from lib.grading.sandbox import Sandbox, end
 from lib.grading.student import Student
-from lib.grading.wire import (
-    BadMessage,
-    Gone,
-    TooLate,
-    checked,
-    texts,
-)
+from lib.grading.wire import WAITING, BadMessage, Gone, TooLate, checked, texts
 from lib.masks import Mask
 
-LARGEST_INPUT = 2**16  # numbers in an input that a learner finds
+LARGEST_INPUT = (
+    2**20
+)  # numbers in an input that a learner finds, or hands to a function of the course
 GRACE = 2.0  # seconds that the worker has to stop by itself
 ADDRESS = re.compile(r"0x[0-9a-fA-F]+")  # differs from run to run
 TOLD = 2000
@@ -53,7 +49,7 @@ class Notebook:
     ):
         self._cells, self._course, self._sandbox = list(cells), list(course), sandbox
         self._seconds = seconds
-        self._until = time.monotonic() + in_all
+        self._until = time.monotonic() + WAITING * in_all
         self._question_until = self._cells_until = self._until
         self._fatal: dict[int, str] = {}
         self._dead: dict[str, str] = {}
@@ -70,7 +66,7 @@ class Notebook:
 
     def begin_check(self, seconds: float) -> None:
         """A new check, whose questions together may take so long."""
-        self._question_until = min(time.monotonic() + seconds, self._until)
+        self._question_until = min(time.monotonic() + WAITING * seconds, self._until)
         self._ready()
         try:
             self._exchange({"do": "begin", "course": self._course}, self._seconds)
@@ -137,7 +133,7 @@ class Notebook:
     def _exchange(self, request: dict, seconds: float, functions=()) -> dict:
         """Send a request, and call what the worker wants called meanwhile, until the answer comes."""
         _, channel = self._worker
-        until = time.monotonic() + seconds + GRACE
+        until = time.monotonic() + WAITING * seconds + GRACE
         self.busy = True
         try:
             channel.send(request, until=until)
@@ -208,15 +204,19 @@ def called(functions: Sequence, request: dict) -> dict:
     place, given = request["function"], request.get("arguments")
     if type(place) is not int or not 0 <= place < len(functions):
         raise BadMessage("a function that was not handed over")
-    numbers = np.ndarray | np.generic | bool | int | float
-    checked(
-        given, lambda v: isinstance(v, list) and all(isinstance(a, numbers) for a in v)
-    )
+    checked(given, lambda v: isinstance(v, list) and all(map(_is_small, v)))
     try:
         with np.errstate(all="ignore"):
             return {"value": np.asarray(functions[place](*given))}
     except Exception as error:
         return {"raised": f"{type(error).__name__}: {error}"[:TOLD]}
+
+
+def _is_small(given: object) -> bool:
+    """A number, or an array that is not too large."""
+    if isinstance(given, np.ndarray):
+        return given.size <= LARGEST_INPUT
+    return isinstance(given, np.generic | bool | int | float)
 
 
 class RemoteAnswers(Answers):

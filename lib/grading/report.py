@@ -171,8 +171,8 @@ def _bars(title: str, rows: list[tuple[str, float]], most: float) -> str:
     told = "; ".join(f"{label}: {value:.0f}" for label, value in rows)
     return (
         f'<svg role="img" aria-label="{html.escape(f"{title}: {told}")}" width="620" height="{len(rows) * height + 8}" '
-        f'viewBox="0 0 620 {len(rows) * height + 8}" font-size="13" fill="currentColor"><title>{html.escape(title)}</title>'
-        f"{drawn}</svg>"
+        f'viewBox="0 0 620 {len(rows) * height + 8}" font-size="13" fill="currentColor">'
+        f"<title>{html.escape(title)}</title>{drawn}</svg>"
     )
 
 

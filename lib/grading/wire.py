@@ -18,6 +18,7 @@ import numpy as np
 MOST_BYTES = 8 * 2**20  # of one message, its arrays included
 MOST_ARRAYS = 64
 LONGEST_HEADER = 512  # of an array: its type and its shape, in words
+WAITING = 3  # times as long as it may work may an answer take, on a machine that does other things too
 KINDS = "biuf"  # booleans, whole numbers, floats
 
 
@@ -158,8 +159,9 @@ def array_from(data: bytes) -> np.ndarray:
         array = np.frombuffer(numbers, dtype).reshape(shape, order="CF"[by_columns])
     except Exception as error:  # whatever NumPy makes of a forged header
         raise BadMessage(f"an array that is none: {error}") from None
-    # Only 0 and 1 are booleans, whatever byte a forger sends; and a check may write into its copy.
-    return array.view(np.uint8) != 0 if dtype.kind == "b" else array.copy()
+    if dtype.kind == "b":  # only 0 and 1 are booleans, whatever byte a forger sends
+        return np.asarray(array.view(np.uint8) != 0)
+    return array.copy()  # a check may write into it
 
 
 def texts(value: object, most: int, longest: int) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.handles import Model
 from lib.grading.student import Student
-from lib.grading.wire import BadMessage, Channel
+from lib.grading.wire import WAITING, BadMessage, Channel
 
 TOLD = 2000  # characters of a message about an error
 # Magic words before a cell or a line whose rest is Python all the same.
@@ -156,18 +156,25 @@ class _Late(Wrong):
 
 @contextmanager
 def _no_longer_than(seconds: float, who: str) -> Iterator[None]:
-    """Stop Python code after so long, and once a second from then on if it does not listen."""
+    """Stop Python code after so many seconds of work, or some times as many of waiting.
+
+    Work is counted, and not the time of day, so that a busy machine gives the same grades. Code that catches what
+    stops it is stopped again, once a second.
+    """
 
     def stop(*_):
         raise _Late(
             f"{who} gave no result within {seconds:.0f} s. Is there a loop that never ends?"
         )
 
+    signal.signal(signal.SIGPROF, stop)
     signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1)
+    signal.setitimer(signal.ITIMER_REAL, WAITING * seconds, 1)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -180,9 +187,8 @@ def _as_arrays(given: tuple) -> list:
 
 
 def _begin_anew() -> None:
-    """Random numbers that nobody has seeded are the same in every run; no timer that was set earlier goes off."""
-    for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
-        signal.setitimer(timer, 0)
+    """Random numbers that nobody has seeded are the same in every run; a timer set earlier does not go off."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     random.seed(0)
     np.random.seed(0)
     if torch := sys.modules.get("torch"):
