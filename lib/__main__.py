@@ -19,6 +19,10 @@ COMMANDS = {
         "lib.grading.progress",
         "draw a learner's map of what is solved from the notebooks in a folder",
     ),
+    "grade": (
+        "lib.grading.batch",
+        "grade a folder of submitted notebooks in a sandbox, for instructors",
+    ),
     "receipts": (
         "lib.receipts.recorder",
         "print what was measured on which device, or measure on this one",

@@ -27,7 +27,7 @@ from IPython.display import display
 from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.containment import course_settings, with_settings
 from lib.grading.exercises import exercise_of
-from lib.grading.feedback import Finding, Mark, Part, Result
+from lib.grading.feedback import NO_MEMORY, Finding, Mark, Part, Result
 from lib.grading.links import chapter_address
 from lib.grading.student import Student
 
@@ -71,8 +71,10 @@ def judge(
     hint: str | list[str] = (),
     lib_counts: bool = True,
     hidden: bool = False,
+    answers: Answers | None = None,
+    student: type[Student] = Student,
 ) -> Result:
-    """The verdict of a check function on the answers in its notebook; keeps the points.
+    """The verdict of a check function on the answers in its notebook, or on `answers`; keeps the points.
 
     `section` is a heading of the chapter of the same number, or of `chapter`, such as "05_autoregressive_models".
     `hint` holds the hints, which unfold one after another. With `lib_counts=False` an answer that calls `lib` earns no
@@ -84,17 +86,17 @@ def judge(
     except LookupError as error:
         title = f"Exercise {question.split('.')[0]:0>2}"
         return Result(question, "broken", 0, title, (0, 0), Finding(str(error)))
-    answers = Answers(function.__globals__, course=vars(exercise))
+    answers = answers or Answers(function.__globals__, course=vars(exercise))
     function = _with_trusted_names(function, exercise)
-    student = Student(answers, exercise, lib_counts=lib_counts, check=function)
-    status, finding = verdict(function, student)
-    hinted, hints = _hints(status, hint, student.parts)
+    asked = student(answers, exercise, lib_counts=lib_counts, check=function)
+    status, finding = verdict(function, asked)
+    hinted, hints = _hints(status, hint, asked.parts)
     tried = question, hinted
     if hidden:
-        _take_away(question, status, student.parts)
+        _take_away(question, status, asked.parts)
     else:
         _answers[question] = answers
-        _earned[question] = _points_of(status, points, student.parts)
+        _earned[question] = _points_of(status, points, asked.parts)
         _tries[tried] = _tries.get(tried, 0) + (status == "wrong")
     result = Result(
         question=f"{question} (hidden)" if hidden else question,
@@ -106,7 +108,7 @@ def judge(
         hints=hints,
         section=_where(chapter or exercise.CHAPTER, section) if section else None,
         earned=0 if hidden else sum(_earned[question].values()),
-        parts=tuple(student.parts),
+        parts=tuple(asked.parts),
         shown=_tries.get(tried, 0),
         remark=answers.overheard.remark(),
     )
@@ -178,6 +180,9 @@ def verdict(function: CheckFunction, student: Student) -> tuple[str, Finding | N
             f"This question needs `{error.name}`, which this Python does not have. Leave it out here, or open the "
             "notebook where it is installed, such as on Colab."
         )
+    except MemoryError:
+        student.parts.clear()
+        return "wrong", Finding(NO_MEMORY)
     except Exception as error:
         student.parts.clear()
         return "broken", Finding(
@@ -222,6 +227,11 @@ def show(question: str) -> Callable[[Callable[[], None]], None]:
             _with_trusted_names(function, exercise_of(question))()
 
     return shown
+
+
+def earned(question: str) -> dict[str, int]:
+    """The points of each part of a question that is right in this kernel; "" is the whole question."""
+    return dict(_earned.get(question, {}))
 
 
 def results() -> dict[str, Mark]:

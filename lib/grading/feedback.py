@@ -21,6 +21,9 @@ COLOURS = {
     "wrong": "#d1495b",
     "broken": "#b7791f",
 }
+NO_MEMORY = (
+    "With your numbers the check needs more memory than there is. Take smaller arrays."
+)
 SIGNS = {words[0]: status for status, words in HEADLINES.items()}
 BAR_LENGTH = 20
 NUMBERS = {"Asked", "Wanted", "Found"}  # set as code

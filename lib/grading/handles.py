@@ -48,7 +48,7 @@ class Handles:
             )
         with self._answers.at_work(name):
             return [
-                _copied(mask, f"Mask {number} of `{name}`")
+                copied(mask, f"Mask {number} of `{name}`")
                 for number, mask in enumerate(made)
             ]
 
@@ -80,7 +80,7 @@ def _text(name: str, word: object) -> str:
     return word.strip()
 
 
-def _copied(mask: object, who: str) -> Mask:
+def copied(mask: object, who: str) -> Mask:
     """The mask, made anew of its JSON; refused before a large array is written out."""
     if not isinstance(mask, Mask):
         raise Wrong(

@@ -10,7 +10,7 @@ import numpy as np
 from lib.grading import naming, pictures
 from lib.grading.answers import Answers, Unsolved, Wrong
 from lib.grading.comparing import agree, agreeing, difference, inexact, not_exact
-from lib.grading.feedback import Part
+from lib.grading.feedback import NO_MEMORY, Finding, Part
 from lib.grading.handles import Handles
 from lib.grading.inputs import Inputs
 from lib.grading.known import mistakes_of
@@ -62,6 +62,8 @@ class Student(Inputs, Handles):
             status = "unsolved"
         except Wrong as wrong:
             status, finding = "wrong", wrong.finding
+        except MemoryError:
+            status, finding = "wrong", Finding(NO_MEMORY)
         self.parts.append(Part(name, points, status, finding, tuple(hint)))
 
     def call(self, name: str, *arguments) -> np.ndarray:
