@@ -25,13 +25,14 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# Tests that share something that takes long: the book that is built once; a chapter that is run once, for these and
-# for nbval.
+# Tests that share something that takes long: the book that is built once; what each mistake of an exercise meets; a
+# chapter that is run once, for these and for nbval.
 OF_THE_BOOK = {
     "tests/browser/test_book_pages.py",
     "tests/browser/test_book_sliders.py",
     "tests/test_book.py",
 }
+OF_EXERCISES = {"tests/test_exercises.py", "tests/test_grading_table.py"}
 OF_CHAPTERS = {"tests/test_claims.py", "tests/test_sliders_live.py"}
 CHAPTER = re.compile(r"\bnotebooks/\w+")
 
@@ -46,7 +47,7 @@ def pytest_xdist_auto_num_workers():
 def pytest_xdist_make_scheduler(config, log):
     """Files are dealt out whole, in order, so that a kernel, or a fixture of a module, is made once.
 
-    But those of the book go together, and those of one chapter, nbval's last.
+    But those of the book go together, those that try mistakes, and those of one chapter, nbval's last.
     """
     from xdist.scheduler import LoadFileScheduling
 
@@ -63,6 +64,8 @@ def together(nodeid: str) -> str | None:
     file, _, name = nodeid.partition("::")
     if file in OF_THE_BOOK:
         return "the book"
+    if file in OF_EXERCISES:
+        return "exercises"
     chapter = CHAPTER.search(name if file in OF_CHAPTERS else file)
     return chapter and chapter[0]
 

@@ -1,8 +1,10 @@
 """The stand-in for Colab: what ``make colab`` would not notice if its own parts were broken."""
 
+import os
 import runpy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +105,87 @@ def test_what_a_notebook_installs_is_for_itself_alone(tmp_path):
     assert {line.replace("_", "-") for line in run.installed(own) - here} == added
     assert "numpy==" in "".join(here - run.installed(own))
     assert run.installed(other) == here
+
+
+def write_notebook(path: Path, bootstrap: str) -> Path:
+    cells = [new_code_cell(bootstrap, id=run.BOOTSTRAP_ID), new_code_cell("1", id="x")]
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_notebooks_with_another_bootstrap_cell_get_an_environment_of_their_own(
+    tmp_path,
+):
+    sources = {"a": "install()", "b": "install() ", "c": "install()", "d": "install()"}
+    paths = [write_notebook(tmp_path / f"{n}.ipynb", s) for n, s in sources.items()]
+    groups = [[path.stem for path in group] for group in run.by_bootstrap(paths)]
+    assert groups == [["a", "c", "d"], ["b"]]
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """A list of the notebooks that have run, each with its Python. Once one has, the course is installed."""
+    listed = []
+
+    def run_alone(path, scratch, python, environment, before):
+        listed.append((path.name, python))
+        return f"{path.name} fails" * (path.name == "broken")
+
+    ours = {
+        "python_beside": lambda python, folder: folder / "python",
+        "run_alone": run_alone,
+        "installed": lambda python: {"masking-the-future==1"} if listed else set(),
+    }
+    for name, function in ours.items():
+        monkeypatch.setitem(run.run_alike.__globals__, name, function)
+    return listed
+
+
+def alike(*names: str, scratch: Path) -> list[tuple[str, str]]:
+    with ThreadPoolExecutor(2) as workers:
+        found = run.run_alike([*map(Path, names)], scratch, {}, set(), workers)
+        return [(path.name, fault) for path, fault in found]
+
+
+def test_the_first_notebook_installs_the_course_for_those_after_it(ran, tmp_path):
+    found = alike("first", "broken", "last", scratch=tmp_path)
+    assert found == [("first", ""), ("broken", "broken fails"), ("last", "")]
+    assert ran[0][0] == "first"
+    assert {python for _, python in ran} == {tmp_path / "environment" / "python"}
+
+
+def test_where_it_does_not_install_it_no_other_is_tried(ran, tmp_path, monkeypatch):
+    nothing = lambda python: {"numpy==2.0.2"}  # noqa: E731
+    monkeypatch.setitem(run.run_alike.__globals__, "installed", nothing)
+    _, (name, fault) = alike("broken", "last", scratch=tmp_path)
+    assert name == "last"
+    assert "not tried: broken" in fault
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "fault"),
+    [
+        (["course", "numpy==2"], ""),
+        (["course", "numpy==3"], "added ['course', 'numpy==3'], removed ['numpy==2']"),
+        (["course"], "removed ['numpy==2']"),
+        (["numpy==2"], "added [], removed []"),
+    ],
+)
+def test_a_notebook_may_add_the_course_and_nothing_else(
+    after, fault, tmp_path, monkeypatch
+):
+    course = "masking-the-future==1"
+    told = {line.replace("course", course) for line in after}
+    path = write_notebook(tmp_path / "x.ipynb", "")
+    ours = {"installed": lambda python: told, "ROOT": tmp_path}
+    for name, value in ours.items():
+        monkeypatch.setitem(run.run_alone.__globals__, name, value)
+    scratch = tmp_path / "scratch"
+    found = run.run_alone(path, scratch, "true", {"PATH": os.defpath}, {"numpy==2"})
+    assert fault.replace("course", course) in found
+    assert bool(found) == bool(fault)
+    assert (scratch / "x" / "x.ipynb").exists()
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_every_answer_knows_some_mistakes(trial):
 )
 def test_each_mistake_is_rejected_with_its_own_message(trial, answer, number):
     known = trial.mistakes[number]
-    result = trial.judged(trial.question_of[answer], **{answer: trial.given(known)})
+    result = trial.met_by(known)
     assert result.status == "wrong"
     told = of_the_part(result, answer).finding
     if answer in trial.inputs:  # the rule that it breaks is told

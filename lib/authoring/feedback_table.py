@@ -68,7 +68,7 @@ def rows(trial: Trial) -> Iterator[Row]:
         own = [known for known in trial.mistakes if known.answer == answer]
         zoo = list(zoo_mistakes(trial.references, answer))
         for known in own:
-            result = trial.judged(question, **{answer: trial.given(known)})
+            result = trial.met_by(known)
             named = result.misconception == known.name
             if not trial.answers[answer].parameters:  # the rule that is broken is told
                 named = named or known.explanation in _why(result)

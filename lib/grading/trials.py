@@ -38,6 +38,7 @@ class Trial:
             ),
         ]
         self.right = list(self._tabled("right"))
+        self._met: dict[Mistake, Result] = {}
 
     def _defined_in_the_solution(self) -> dict[str, object]:
         """What the solution's cells define when run as a notebook's, not as part of lib; their prints are left out."""
@@ -100,6 +101,13 @@ class Trial:
         namespace = {**self.names, **names}
         exec(cell.source, namespace)
         return namespace[ast.parse(cell.source).body[-1].name]
+
+    def met_by(self, known: Mistake) -> Result:
+        """What somebody meets who makes this mistake: the result of the visible check, which is asked only once."""
+        if known not in self._met:
+            answer = {known.answer: self.given(known)}
+            self._met[known] = self.judged(self.question_of[known.answer], **answer)
+        return self._met[known]
 
     def given(self, known: Mistake) -> object:
         """What somebody who makes this mistake has under the answer's name: a function, or a number of their own."""

@@ -1,9 +1,12 @@
 """Run every notebook as a reader on Colab does: alone, in an empty folder, with the versions that Colab has.
 
-``make colab`` calls this. The course is not installed; each notebook's bootstrap cell installs it from the
+``make colab`` calls this. The course is not installed; the bootstrap cell of a notebook installs it from the
 repository's address, which git's own configuration redirects to a clone of the last commit. Before and after, the
-installed packages must differ by the course alone. A CPU build of torch stands in for Colab's. As many notebooks as
-there are cores run at once, each in an environment of its own that sees Colab's packages.
+installed packages must differ by the course alone. A CPU build of torch stands in for Colab's.
+
+All notebooks open with the same bootstrap cell. So the first of them installs the course, into a new environment that
+sees Colab's packages; the others run there after it, as many at once as there are cores. A notebook whose bootstrap
+cell is another one gets an environment of its own.
 """
 
 import hashlib
@@ -12,10 +15,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
-from lib.authoring.repository import NOTEBOOK_FOLDERS, Address, read_address
+import nbformat
+
+from lib.authoring.repository import (
+    BOOTSTRAP_ID,
+    NOTEBOOK_FOLDERS,
+    Address,
+    read_address,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "colab"
@@ -54,13 +66,11 @@ def main() -> int:
     failures = 0
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(JOBS) as workers:
         environment = colab_environment(Path(scratch), read_address(ROOT))
-        folders = [Path(scratch, str(number)) for number, _ in enumerate(paths, 1)]
-        faults = workers.map(
-            lambda path, folder: run_alone(path, folder, environment, before),
-            paths,
-            folders,
+        outcomes = chain.from_iterable(
+            run_alike(group, Path(scratch, str(number)), environment, before, workers)
+            for number, group in enumerate(by_bootstrap(paths))
         )
-        for number, (path, fault) in enumerate(zip(paths, faults, strict=True), 1):
+        for number, (path, fault) in enumerate(outcomes, 1):
             failures += bool(fault)
             print(
                 f"[{number}/{len(paths)}] {path.relative_to(ROOT)} … "
@@ -148,16 +158,53 @@ def colab_environment(scratch: Path, address: Address) -> dict[str, str]:
     }
 
 
-def run_alone(
-    path: Path, folder: Path, environment: dict[str, str], before: set[str]
-) -> str:
-    """Copy the notebook into an empty `folder` and run it there; what went wrong, or an empty text.
+def by_bootstrap(paths: list[Path]) -> list[list[Path]]:
+    """The notebooks, those together whose bootstrap cell is the same to the letter."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        cells = nbformat.read(path, as_version=4).cells
+        own = "".join(cell.source for cell in cells if cell.id == BOOTSTRAP_ID)
+        groups.setdefault(own, []).append(path)
+    return list(groups.values())
 
-    `before`: the packages that are installed when it starts.
+
+def run_alike(
+    paths: list[Path],
+    scratch: Path,
+    environment: dict[str, str],
+    before: set[str],
+    workers: Executor,
+) -> Iterator[tuple[Path, str]]:
+    """Run notebooks with the same bootstrap cell in one new environment; each with its fault, as `run_alone` says it.
+
+    `before`: the packages that are installed when the first one starts; it installs the course for all.
     """
-    own = folder.with_suffix(".venv")
-    python = python_beside(PYTHON, own)
-    folder.mkdir()
+    python = python_beside(PYTHON, scratch / "environment")
+    first, *others = paths
+    yield first, run_alone(first, scratch, python, environment, before)
+    if not any(map(is_course, installed(python))):
+        fault = f"not tried: {first.name}, which has the same bootstrap cell, did not install the course"
+        yield from ((path, fault) for path in others)
+        return
+    faults = workers.map(
+        lambda path: run_alone(path, scratch, python, environment, before), others
+    )
+    yield from zip(others, faults, strict=True)
+
+
+def run_alone(
+    path: Path,
+    scratch: Path,
+    python: Path,
+    environment: dict[str, str],
+    before: set[str],
+) -> str:
+    """Copy the notebook into an empty folder in `scratch` and run it there; what went wrong, or an empty text.
+
+    Afterwards the environment of `python` must have the course and the packages `before`, nothing else.
+    """
+    folder = scratch / path.relative_to(ROOT).with_suffix("")
+    folder.mkdir(parents=True)
     notebook = shutil.copy(path, folder)
     done = subprocess.run(
         [python, HERE / "execute.py", notebook],
@@ -166,13 +213,12 @@ def run_alone(
         capture_output=True,
         text=True,
     )
-    after = installed(python)
-    shutil.rmtree(own)
     if done.returncode:
         return done.stderr
+    after = installed(python)
     added, removed = after - before, before - after
     if removed or len(added) != 1 or not is_course(*added):
-        return f"the bootstrap cell changed more than the course: added {sorted(added)}, removed {sorted(removed)}"
+        return f"the notebook changed more than the course: added {sorted(added)}, removed {sorted(removed)}"
     return ""
 
 
