@@ -1,5 +1,6 @@
 """`explore`: its controls, what it shows without a kernel, with one, and on the published page."""
 
+import asyncio
 import base64
 import json
 import subprocess
@@ -15,7 +16,7 @@ from slider_probe import decode, displayed
 
 import lib.explore
 from lib import figures
-from lib.explore import BOOK_FOLDER, Explorer, explore
+from lib.explore import BOOK_FOLDER, Explorer, ahead, explore
 from lib.figures import show
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -318,6 +319,131 @@ def test_cells_that_change_their_shape_are_refused(life, sizes, words, request):
 
     with pytest.raises(ValueError, match=words):
         explore(grows, n=sizes).set(n=sizes[1])
+
+
+# --- Seen before, and drawn ahead
+
+
+class Counted:
+    """`bars`, which keeps a list of the states that it drew."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def __call__(self, window, temperature=1.0):
+        self.drawn.append((window, temperature))
+        return bars(window, temperature)
+
+
+def test_a_state_seen_before_is_not_drawn_again(kernel):
+    draw = Counted()
+    explorer = explore(draw, window=range(1, 9))
+    for window in (5, 8, 5, 1, 8):
+        explorer.set(window=window)
+    assert draw.drawn == [(1, 1.0), (5, 1.0), (8, 1.0)]
+    assert displayed(explorer)[0] == "8 bars at <b>temperature</b> 1.0"
+    assert np.array_equal(displayed(explorer)[1], decode(bars(8).encode()))
+
+
+def test_when_another_cell_has_run_nothing_is_remembered(kernel, monkeypatch):
+    # It may have changed what `draw` reads.
+    cells = [7]
+    monkeypatch.setattr(ahead, "cells_run", lambda: cells[0])
+    draw = Counted()
+    explorer = explore(draw, window=range(1, 9))
+    explorer.set(window=5)
+    cells[0] = 8
+    explorer.set(window=1)
+    explorer.set(window=5)
+    assert draw.drawn == [(1, 1.0), (5, 1.0), (1, 1.0), (5, 1.0)]
+
+
+def test_of_the_pictures_seen_the_last_ones_are_kept(kernel, monkeypatch):
+    monkeypatch.setattr(ahead, "MOST_KEPT", 3)
+    draw = Counted()
+    explorer = explore(draw, window=range(1, 9))  # shows 1
+    for window in (2, 3, 1, 4):  # 2 is now the one seen longest ago
+        explorer.set(window=window)
+    draw.drawn.clear()
+    for window in (3, 1, 4, 2):
+        explorer.set(window=window)
+    assert draw.drawn == [(2, 1.0)]
+
+
+def wait(condition):
+    """Let the event loop do what it has to do until it is so, or for ten seconds."""
+
+    async def until():
+        for _ in range(1000):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+
+    return until()
+
+
+def test_while_nobody_moves_the_states_next_to_this_one_are_drawn_the_nearest_first(
+    kernel, monkeypatch
+):
+    monkeypatch.setattr(ahead, "PAUSE", 0)
+    draw = Counted()
+    explorer = explore(draw, window=range(1, 6), temperature=[0.5, 1.0, 2.0])
+    near = [(2, 1.0), (4, 1.0), (3, 0.5), (3, 2.0), (1, 1.0), (5, 1.0)]
+
+    async def in_a_kernel():
+        await asyncio.sleep(0.05)
+        assert draw.drawn == [
+            (1, 1.0)
+        ]  # before the first move, a notebook draws no more than it shows
+        explorer.set(window=3)
+        await wait(lambda: len(draw.drawn) == 8)
+        await asyncio.sleep(0.05)
+        assert draw.drawn == [(1, 1.0), (3, 1.0), *near[:4], near[5]]
+        explorer.set(window=5)
+
+    asyncio.run(in_a_kernel())
+    assert draw.drawn[-1] == (5, 1.0)
+    assert len(draw.drawn) == 7  # the picture was there
+    assert np.array_equal(displayed(explorer)[1], decode(bars(5).encode()))
+
+
+def test_a_move_or_another_cell_stops_what_is_drawn_ahead(kernel, monkeypatch):
+    cells = [7]
+    monkeypatch.setattr(ahead, "cells_run", lambda: cells[0])
+    monkeypatch.setattr(ahead, "PAUSE", 0.02)
+    draw = Counted()
+    explorer = explore(draw, window=range(1, 100))
+
+    async def in_a_kernel():
+        explorer.set(window=20)
+        await wait(lambda: len(draw.drawn) == 3)
+        explorer.set(window=80)
+        await wait(lambda: len(draw.drawn) == 5)
+        cells[0] = 8
+        await asyncio.sleep(0.2)
+
+    asyncio.run(in_a_kernel())
+    assert [window for window, _ in draw.drawn] == [1, 20, 19, 80, 79]
+
+
+def test_what_cannot_be_drawn_is_told_to_whoever_moves_there(kernel, monkeypatch):
+    monkeypatch.setattr(ahead, "PAUSE", 0)
+    tried = []
+
+    def breaks(window):
+        tried.append(window)
+        return bars(10 // (8 - window))
+
+    explorer = explore(breaks, window=range(1, 9))
+
+    async def in_a_kernel():
+        explorer.set(window=7)
+        await wait(lambda: 2 in tried)  # the farthest one comes last
+        with pytest.raises(ZeroDivisionError):
+            explorer.set(window=8)
+
+    asyncio.run(in_a_kernel())
+    assert tried == [1, 7, 6, 8, 5, 4, 3, 2, 8]
 
 
 # --- On the published page

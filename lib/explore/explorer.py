@@ -3,11 +3,24 @@
 import base64
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from lib.figures import Picture
+from lib.figures import Cells, Picture
 
 Value = int | float | str
+State = dict[str, Value]
+
+
+class Drawn(NamedTuple):
+    """What a slider shows of a picture: its alternative text, its pixels as PNG, its cells."""
+
+    alt: str
+    png: bytes
+    cells: Cells | None
+
+    @classmethod
+    def of(cls, picture: Picture) -> "Drawn":
+        return cls(picture.alt, picture.encode(), picture.cells)
 
 
 class Explorer:
@@ -21,7 +34,7 @@ class Explorer:
         self,
         draw: Callable[..., Picture],
         controls: dict[str, tuple[Value, ...]],
-        start: dict[str, Value],
+        start: State,
         caption: str | None,
     ):
         self.draw, self.controls, self.caption = draw, controls, caption
@@ -49,7 +62,7 @@ class Explorer:
         """The picture now displayed."""
         return self._png
 
-    def picture_at(self, state: dict[str, Value]) -> Picture:
+    def picture_at(self, state: State) -> Picture:
         """The picture of any state, freshly drawn."""
         picture = self.draw(**state)
         if not isinstance(picture, Picture):
@@ -67,14 +80,15 @@ class Explorer:
             )
         return picture
 
-    def _move(self, state: dict[str, Value]) -> None:
+    def _move(self, state: State) -> None:
         self.state = self.state | state
         self._redraw()
 
     def _redraw(self) -> None:
-        picture = self.picture_at(self.state)
-        self.read_out, self._png = picture.alt, picture.encode()
-        self.cells = picture.cells
+        self.read_out, self._png, self.cells = self._drawn(self.state)
+
+    def _drawn(self, state: State) -> Drawn:
+        return Drawn.of(self.picture_at(state))
 
     def _describe(self) -> str:
         lines = [self.caption] if self.caption else []

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lib.explore.explorer import Explorer, Value, data_uri, label
-from lib.figures import ACCENT, Cells
+from lib.explore.ahead import Ahead
+from lib.explore.explorer import Drawn, Explorer, State, Value, data_uri, label
+from lib.figures import ACCENT, Cells, Picture
 
 
 def in_kernel() -> bool:
@@ -22,10 +23,18 @@ class LiveExplorer(Explorer):
     """In a kernel: ipywidgets sliders, and a picture that follows them. `widget` is what is displayed.
 
     Where the picture has cells, two more sliders point at a row and a column; a mouse need only rest on a cell.
+    A state seen before shows at once. After the first move the states next to it are drawn while nobody moves.
     """
 
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
+    def __init__(
+        self,
+        draw: Callable[..., Picture],
+        controls: dict[str, tuple[Value, ...]],
+        start: State,
+        caption: str | None,
+    ):
+        self._ahead = Ahead(self.picture_at, controls)
+        super().__init__(draw, controls, start, caption)
         import ipywidgets  # here and not above: the book's build and plain Python do without it
 
         self._sliders = {
@@ -56,7 +65,7 @@ class LiveExplorer(Explorer):
         }
         self._bundle["application/vnd.jupyter.widget-view+json"] = view
 
-    def _move(self, state: dict[str, Value]) -> None:
+    def _move(self, state: State) -> None:
         for name, value in state.items():
             self._sliders[name].value = value
 
@@ -71,6 +80,10 @@ class LiveExplorer(Explorer):
             )
             raise
         self._view.value = self._picture_html()
+        self._ahead.start(self.state)
+
+    def _drawn(self, state: State) -> Drawn:
+        return self._ahead.drawn(state)
 
     def _pointed(self, change: Any) -> None:
         """A slider of the row or the column has moved: the picture stays, another cell speaks."""

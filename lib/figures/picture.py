@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 # One style for every picture: colours that stay apart for colour-blind readers and in print, and
 # always a second sign (a shape, a hatch, a number) beside the colour.
@@ -48,11 +50,21 @@ class Picture:
         self.cells = cells
 
     def encode(self, kind: str = "png") -> bytes:
-        """The figure's pixels as a PNG or as a lossless WebP (``kind="webp"``)."""
+        """The figure's pixels as a PNG or as a lossless WebP (``kind="webp"``).
+
+        They are those of Matplotlib's `savefig`, which draws every figure twice: the first time to lay it out.
+        """
+        self.settle()
+        canvas = self.figure.canvas
+        canvas.draw()
         buffer = io.BytesIO()
-        options = {"pil_kwargs": {"lossless": True}} if kind == "webp" else {}
-        self.figure.savefig(buffer, format=kind, dpi=DPI, **options)
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+        pixels.save(buffer, kind, **({"lossless": True} if kind == "webp" else {}))
         return buffer.getvalue()
+
+    def settle(self) -> None:
+        """Give the axes their places, once; what is drawn later finds them there."""
+        settle(self.figure)
 
     def __repr__(self) -> str:
         return self.alt
@@ -94,11 +106,24 @@ def _locate(figure: Figure, says: Sequence[Sequence[str]]) -> Cells:
             f"cells: expected a sentence for each cell of the figure's one matrix, got sentences of shape "
             f"{sentences.shape} for matrices of shapes {shapes}; draw one matrix, or leave out `cells`"
         )
-    figure.draw_without_rendering()  # only now has the layout given the axes their place
+    settle(figure)
     (axes,) = painted
     left, bottom, width, height = map(float, axes.get_position().bounds)
     box = (left, 1 - bottom - height, width, height)
     return Cells(sentences, box, axes.get_ylabel(), axes.get_xlabel())
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out: only then have its axes their places. It is laid out once."""
+    if not isinstance(figure.canvas, FigureCanvasAgg):
+        FigureCanvasAgg(figure)
+    figure.set_dpi(DPI)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.apply_aspect()
 
 
 def blank(width: float, height: float) -> Figure:
