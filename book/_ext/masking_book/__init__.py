@@ -1,4 +1,4 @@
-"""What the book adds to Sphinx: statements, alternative texts, sliders, vendored MathJax, honest rebuilds.
+"""What the book adds to Sphinx: statements, alternative texts, sliders, vendored MathJax, a playground, honest rebuilds.
 
 Each module holds one of these and says in its first lines which trap it ends.
 """
@@ -14,6 +14,7 @@ from masking_book import (
     bootstrap,
     fresh,
     mathjax,
+    playground,
     predictions,
     rebuild,
     sliders,
@@ -30,6 +31,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         bootstrap,
         fresh,
         mathjax,
+        playground,
         predictions,
         rebuild,
         sliders,

@@ -1,0 +1,108 @@
+// What the playground computes, without a page: masks composed by hand, what they allow, and what they cost.
+// No rule stands here. PLAYGROUND.kinds has them, as `lib.masks` says them (book/_ext/masking_book/playground.py).
+PLAYGROUND.masks = (() => {
+  "use strict";
+  const { kinds } = PLAYGROUND;
+
+  // A mask is its rule, and the expression that `lib` prints for it; `binds`: how tightly it binds there.
+  const written = (value) => (Array.isArray(value) ? `{${value.join(", ")}}` : value);
+  const named = (name, ...given) => ({
+    python: given.length ? `${name}(${given.map(written).join(", ")})` : name,
+    binds: 3,
+    rule: kinds[name](...given),
+  });
+  const bracketed = (mask, binds) => (mask.binds >= binds ? mask.python : `(${mask.python})`);
+  const joined = (kind, sign, binds) => (left, right) => ({
+    python: `${bracketed(left, binds)} ${sign} ${bracketed(right, binds + 1)}`,
+    binds,
+    rule: kinds[kind](left.rule, right.rule),
+  });
+  const [and, or] = [joined("And", "&", 2), joined("Or", "|", 1)];
+  const coarse = (mask, size) => ({
+    python: `coarse(${mask.python}, ${size})`,
+    binds: 3,
+    rule: kinds.coarse(mask.rule, size, size),
+  });
+
+  const divisor = (a, b) => (b ? divisor(b, a % b) : a);
+  const multiple = (a, b) => (a * b) / divisor(a, b);
+
+  // The mask of a state of the controls; what is not chosen is null.
+  function compose({ causal, window, strided, same_block, offsets, join, sink, prefix, coarse: size }) {
+    const distances = offsets && [0, ...offsets];
+    const pieces = Object.entries({ window, strided, same_block, offsets: distances })
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => named(name, value));
+    let mask = pieces.length ? pieces.reduce(join === "every" ? and : or) : null;
+    if (sink !== null) mask = mask ? or(mask, named("sink", sink)) : named("sink", sink);
+    if (causal) mask = mask ? and(named("causal"), mask) : named("causal");
+    mask ??= named("full");
+    if (prefix !== null) mask = or(mask, named("prefix", prefix));
+    const whole = size === null ? mask : coarse(mask, size);
+    return {
+      ...whole,
+      ofBlocks: mask.rule,
+      block: size ?? 1,
+      // How the rule of blocks repeats itself, and from which distance and place on.
+      period: multiple(strided ?? 1, same_block ?? 1),
+      settled: Math.max(window ?? 0, same_block ?? 0, ...(distances ?? [0])) + Math.max(sink ?? 0, prefix ?? 0) + 1,
+    };
+  }
+
+  // The cells of n queries and n keys: rows of booleans.
+  const cells = (rule, n) => Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => rule(i, j)));
+
+  // What a reader wants to know of them.
+  function facts(rows) {
+    const keys = rows.map((row) => row.filter(Boolean).length);
+    return {
+      pairs: keys.reduce((sum, count) => sum + count, 0),
+      leaks: rows.reduce((sum, row, i) => sum + row.filter((allowed, j) => allowed && j > i).length, 0),
+      empty: keys.flatMap((count, i) => (count ? [] : [i])),
+      fewest: Math.min(...keys),
+      most: Math.max(...keys),
+    };
+  }
+
+  // Rows of tiles of size × size pairs: 0 empty, 1 partial, 2 full.
+  function tiles(rows, size) {
+    const starts = rows.map((_, i) => i).filter((i) => i % size === 0);
+    return starts.map((top) =>
+      starts.map((left) => {
+        const inside = rows.slice(top, top + size).flatMap((row) => row.slice(left, left + size));
+        return inside.every(Boolean) ? 2 : inside.some(Boolean) ? 1 : 0;
+      }),
+    );
+  }
+
+  // The positions that reach the last token through 1, 2, … layers; each layer keeps what it had.
+  function reached(rows, layers) {
+    let now = rows.map((_, j) => j === rows.length - 1);
+    return Array.from({ length: layers }, () => (now = now.map((has, j) => has || rows.some((row, i) => now[i] && row[j]))));
+  }
+
+  // How many pairs a mask allows among n tokens, exactly, however large n is. Token k adds a shell: the pairs of
+  // row k and column k with all tokens up to it. Once k has left behind every distance and place that the rule names,
+  // a shell is as much larger than the one a period before as that is than the one before it.
+  function pairs({ ofBlocks, block, period, settled }, n) {
+    const blocks = Math.ceil(n / block);
+    const shells = new Float64Array(blocks);
+    let sum = 0;
+    for (let k = 0; k < blocks; k++) {
+      shells[k] = k < settled + 2 * period ? shell(ofBlocks, k) : 2 * shells[k - period] - shells[k - 2 * period];
+      sum += shells[k];
+    }
+    // The last block may be short: the pairs that it lacks go from its row and its column.
+    const lacking = blocks * block - n;
+    const last = ofBlocks(blocks - 1, blocks - 1) ? 1 : 0;
+    return block ** 2 * sum - block * lacking * (shells[blocks - 1] + last) + lacking ** 2 * last;
+  }
+
+  function shell(rule, k) {
+    let count = rule(k, k) ? 1 : 0;
+    for (let j = 0; j < k; j++) count += (rule(k, j) ? 1 : 0) + (rule(j, k) ? 1 : 0);
+    return count;
+  }
+
+  return { compose, cells, facts, tiles, reached, pairs };
+})();
