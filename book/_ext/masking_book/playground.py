@@ -18,13 +18,19 @@ from lib.readings.javascript import function_of_arguments
 from lib.tiles import PARTIAL
 
 PAGE = "book/playground"
-SCRIPTS = ("playground_masks.js", "playground.js", "playground_scores.js")
+SCRIPTS = (
+    "playground_masks.js",
+    "playground_page.js",
+    "playground.js",
+    "playground_scores.js",
+)
 # The kinds under the names by which people call them.
 KINDS = {"full": masks.Full, "causal": masks.Causal} | {
     kind.__name__: kind
     for kind in (
         masks.window,
         masks.strided,
+        masks.every,
         masks.same_block,
         masks.offsets,
         masks.sink,

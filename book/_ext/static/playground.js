@@ -1,8 +1,7 @@
-// The playground's first half: controls that compose a mask, its pictures and its figures. All of it is drawn here, in
-// the reader's browser; what is drawn comes from playground_masks.js. The address of the page holds the state.
+// The playground's first half: controls that compose a mask, and what is shown of it.
 (() => {
   "use strict";
-  const { masks, colours } = PLAYGROUND;
+  const { element, button, step, address, masks } = PLAYGROUND;
   const LONG = 131072;
   const FEATURES = 64;
 
@@ -10,17 +9,18 @@
   const NUMBERS = {
     n: { label: "tokens", min: 1, max: 64, value: 24 },
     window: { label: "window", min: 1, max: 64, value: 5, says: "keys fewer than so many positions away" },
-    strided: { label: "stride", min: 2, max: 16, value: 4, says: "keys a multiple of so many positions away" },
-    same_block: { label: "same block", min: 1, max: 32, value: 6, says: "keys of the query's own block of so many" },
+    strided: { label: "stride", min: 2, max: 12, value: 4, says: "keys a multiple of so many positions away" },
+    every: { label: "every", min: 2, max: 12, value: 6, says: "the last key of every so many" },
+    same_block: { label: "same block", min: 1, max: 16, value: 6, says: "keys of the query's own block of so many" },
     sink: { label: "sink", min: 1, max: 16, value: 2, says: "and the first so many keys, if they are not later" },
     prefix: { label: "prefix", min: 1, max: 32, value: 6, says: "the first so many keys, even if they are later" },
     coarse: { label: "coarse", min: 2, max: 16, value: 4, says: "all of it for blocks of so many, not for tokens" },
     tile: { label: "tile of", min: 2, max: 16, value: 4 },
     layers: { label: "layers", min: 1, max: 8, value: 3 },
   };
-  const CHOSEN = ["window", "strided", "same_block", "sink", "prefix", "coarse"];
+  const CHOSEN = ["window", "strided", "every", "same_block", "sink", "prefix", "coarse"];
   const EMPTY = {
-    n: 24, causal: true, window: null, strided: null, same_block: null, offsets: null, join: "any",
+    n: 24, causal: true, window: null, strided: null, every: null, same_block: null, offsets: null, join: "any",
     sink: null, prefix: null, coarse: null, tile: 4, layers: 3,
   };
   const PRESETS = {
@@ -30,6 +30,7 @@
     "Longformer-like": { n: 32, causal: false, window: 4, sink: 2 },
     "BigBird-like": { n: 32, causal: false, window: 2, sink: 1, coarse: 4 },
     "Strided": { n: 36, window: 6, strided: 6, tile: 6, layers: 2 },
+    "Fixed": { n: 36, same_block: 6, every: 6, tile: 6, layers: 2 },
     "Dilated window": { n: 32, window: 13, strided: 3, join: "every" },
     "Prefix LM": { prefix: 8 },
     "Block-causal (leaks)": { coarse: 6, tile: 6 },
@@ -37,21 +38,6 @@
 
   let state = { ...EMPTY, ...PRESETS["Sliding window"] };
   const parts = {};
-
-  // ---- pieces of a page ----
-
-  function element(tag, attributes = {}, ...content) {
-    const made = document.createElement(tag);
-    Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
-    made.append(...content);
-    return made;
-  }
-
-  function button(words, action) {
-    const made = element("button", { type: "button" }, words);
-    made.addEventListener("click", action);
-    return made;
-  }
 
   const number = (value) => value.toLocaleString("en");
   const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
@@ -63,21 +49,10 @@
     return `${shown >= 100 ? Math.round(shown) : Number(shown.toPrecision(3))} ${units[place]}`;
   }
 
-  // ---- the address: #n=24&causal=1&window=5 ----
-
-  function toAddress() {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    for (const [name, value] of Object.entries(state)) {
-      if (value === null) asked.delete(name);
-      else asked.set(name, name === "causal" ? Number(value) : value);
-    }
-    history.replaceState(null, "", `#${decodeURIComponent(asked)}`);
-  }
-
   // What the address asks for; a number out of range is brought into it, and the reader is told.
   function fromAddress() {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    if (!asked.has("n")) return;
+    const asked = address.read();
+    if (!asked?.has("n")) return;
     const changed = [];
     const whole = (name, { min, max }, text) => {
       const given = Number.parseInt(text, 10);
@@ -105,6 +80,7 @@
   function change(news) {
     state = { ...state, ...news };
     parts.note.textContent = "";
+    address.write({ ...state, causal: Number(state.causal) });
     show();
   }
 
@@ -119,14 +95,14 @@
     if (CHOSEN.includes(name)) {
       const box = element("input", { type: "checkbox" });
       box.addEventListener("change", () => change({ [name]: box.checked ? range.valueAsNumber : null }));
-      row.append(element("label", {}, box, words), output, range);
+      row.append(element("label", {}, box, words), range, output);
       range.setAttribute("aria-label", `${label}, size`);
       row.show = (now) => {
         box.checked = now !== null;
         row.classList.toggle("off", now === null);
       };
       if (says) row.append(element("small", {}, says));
-    } else row.append(element("label", { for: range.id }, words), output, range);
+    } else row.append(element("label", { for: range.id }, words), range, output);
     range.value = value;
     parts[name] = () => {
       const now = state[name];
@@ -160,7 +136,7 @@
       row.classList.toggle("off", state.offsets === null);
       if (state.offsets && String(distances(field.value)) !== String(state.offsets)) field.value = state.offsets.join(", ");
     };
-    const label = element("label", {}, box, element("span", { class: "name" }, "offsets: 0 and"));
+    const label = element("label", {}, box, element("span", { class: "name" }, "offsets 0 and"));
     const row = element("div", { class: "control offsets" }, label, field, element("small", {}, "keys exactly so many positions back"));
     return row;
   }
@@ -170,15 +146,18 @@
     choice.append(element("option", { value: "any" }, "any of them allows it"), element("option", { value: "every" }, "every one allows it"));
     choice.addEventListener("change", () => change({ join: choice.value }));
     parts.join = () => (choice.value = state.join);
-    return element("div", { class: "control" }, element("label", { for: choice.id }, "Of window, stride, same block, offsets:"), choice);
+    return element("div", { class: "control" }, element("label", { for: choice.id }, "Of these five together:"), choice);
+  }
+
+  function presets() {
+    const choices = Object.entries(PRESETS).map(([name, preset]) => button(name, () => change({ ...EMPTY, ...preset })));
+    return element("fieldset", { class: "presets" }, element("legend", {}, "Begin with"), ...choices);
   }
 
   function controls() {
-    const presets = Object.entries(PRESETS).map(([name, preset]) => button(name, () => change({ ...EMPTY, ...preset })));
     return element(
       "div",
       { class: "controls" },
-      element("fieldset", { class: "presets" }, element("legend", {}, "Begin with"), ...presets),
       element(
         "fieldset",
         {},
@@ -187,6 +166,7 @@
         causalBox(),
         slider("window"),
         slider("strided"),
+        slider("every"),
         slider("same_block"),
         offsetsField(),
         joinChoice(),
@@ -197,66 +177,10 @@
     );
   }
 
-  // ---- pictures: 480 units wide, hatched where a pair is forbidden ----
-
-  const SIDE = 480;
-  const svg = (body, height = SIDE) =>
-    `<svg viewBox="-1 -1 ${SIDE + 2} ${height + 2}" aria-hidden="true" focusable="false">${body}</svg>`;
-  const hatch = (id, lines, line, ground) =>
-    `<pattern id="${id}" width="8" height="8" patternUnits="userSpaceOnUse"><rect width="8" height="8" fill="${ground}"/>
-     <path d="${lines}" stroke="${line}" fill="none"/></pattern>`;
-  const RISING = "M0 8L8 0M-2 2L2 -2M6 10L10 6";
-  const FALLING = "M0 0L8 8M-2 6L2 10M6 -2L10 2";
-  const PATTERNS = `<defs>${hatch("playground-hidden", RISING, colours.faint, "white")}${hatch(
-    "playground-partial", RISING + FALLING, colours.deep, colours.partial)}</defs>`;
-  const STYLES = {
-    hidden: `fill="url(#playground-hidden)" stroke="${colours.faint}"`,
-    partial: `fill="url(#playground-partial)" stroke="${colours.deep}"`,
-    full: `fill="${colours.deep}" stroke="white"`,
-    blank: `fill="white" stroke="${colours.faint}"`,
-  };
-
-  // One path for all cells of a style; `where`(i, j) names the style of each cell.
-  function painted(height, width, where) {
-    const cell = SIDE / width;
-    const paths = {};
-    for (let i = 0; i < height; i++) {
-      for (let j = 0; j < width; j++) {
-        const place = `M${(j * cell).toFixed(2)} ${(i * cell).toFixed(2)}`;
-        (paths[where(i, j)] ??= []).push(`${place}h${cell.toFixed(2)}v${cell.toFixed(2)}h${(-cell).toFixed(2)}z`);
-      }
-    }
-    const line = width > 32 ? 0.5 : 0.8;
-    return Object.entries(paths)
-      .map(([style, cells]) => `<path class="${style}" ${STYLES[style]} stroke-width="${line}" d="${cells.join("")}"/>`)
-      .join("");
-  }
-
-  function drawMatrix({ rows, facts }) {
-    const n = rows.length;
-    const cell = SIDE / n;
-    const arm = Math.min(cell * 0.26, 7);
-    const crosses = rows.flatMap((row, i) =>
-      row.flatMap((allowed, j) => {
-        if (!allowed || j <= i) return [];
-        const [x, y] = [(j + 0.5) * cell, (i + 0.5) * cell];
-        return [`M${(x - arm).toFixed(2)} ${(y - arm).toFixed(2)}l${2 * arm} ${2 * arm}m${-2 * arm} 0l${2 * arm} ${-2 * arm}`];
-      }),
-    );
-    const frames = facts.empty.map((i) => `<rect x="1" y="${i * cell + 1}" width="${SIDE - 2}" height="${cell - 2}"/>`);
-    const style = `fill="none" stroke="${colours.accent}"`;
-    parts.matrix.innerHTML = svg(
-      PATTERNS + painted(n, n, (i, j) => (rows[i][j] ? "full" : "hidden")) +
-        `<path class="leaks" d="${crosses.join("")}" stroke="white" stroke-width="${arm * 0.9}"/>` +
-        `<path d="${crosses.join("")}" ${style} stroke-width="${arm * 0.5}"/>` +
-        `<g class="empty" ${style} stroke-width="2.5">${frames.join("")}</g>`,
-    );
-    parts.matrix.append(parts.mark);
-  }
+  // ---- pictures ----
 
   function drawTiles({ tiles }) {
-    const names = ["hidden", "partial", "full"];
-    parts.tiles.innerHTML = svg(PATTERNS + painted(tiles.length, tiles.length, (i, j) => names[tiles[i][j]]));
+    parts.tiles.innerHTML = PLAYGROUND.tileMap(tiles);
     const count = (state) => tiles.flat().filter((tile) => tile === state).length;
     const said = `${plural(tiles.length ** 2, "tile")} of ${state.tile} × ${state.tile}: ${count(2)} full, ${count(1)} partial, ${count(0)} empty.`;
     parts.tiles.setAttribute("aria-label", `Map of tiles. ${said}`);
@@ -265,9 +189,7 @@
 
   function drawReach({ reached }) {
     const n = state.n;
-    const height = (SIDE / n) * reached.length;
-    const cells = painted(reached.length, n, (layer, j) => (reached[layer][j] ? "full" : "blank"));
-    parts.reach.innerHTML = svg(cells, height);
+    parts.reach.innerHTML = PLAYGROUND.reach(reached, n);
     const last = reached.at(-1);
     const count = last.filter(Boolean).length;
     const furthest = n - 1 - last.indexOf(true);
@@ -299,12 +221,12 @@
     };
     parts.matrix.addEventListener("pointermove", (event) => point(...under(event), false));
     parts.matrix.addEventListener("click", (event) => point(...under(event), false));
-    const ways = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     parts.matrix.addEventListener("keydown", (event) => {
-      if (!(event.key in ways) || event.altKey || event.ctrlKey || event.metaKey) return;
+      const way = step(event);
+      if (!way) return;
       event.preventDefault(); // the page does not scroll
       const [i, j] = pointed ?? [0, 0];
-      const [down, right] = pointed ? ways[event.key] : [0, 0];
+      const [down, right] = pointed ? way : [0, 0];
       point(Math.min(Math.max(i + down, 0), state.n - 1), Math.min(Math.max(j + right, 0), state.n - 1), true);
     });
   }
@@ -337,6 +259,8 @@
     fill("pairs", number(pairs));
     fill("density", percent(pairs / LONG ** 2));
     fill("keys", `${number(Number((pairs / LONG).toFixed(1)))} on average`);
+    fill("leaks", number(masks.leaks(mask, LONG)));
+    fill("empty", number(masks.emptyRows(mask, LONG)));
     fill("bytes", inUnits(LONG ** 2, ["B", "KiB", "MiB", "GiB"], 1024));
     fill("flops", inUnits(4 * FEATURES * pairs, ["", "thousand", "million", "billion", "trillion"], 1000));
   }
@@ -371,6 +295,12 @@
     }
   }
 
+  function link() {
+    address.write({ ...state, causal: Number(state.causal) });
+    address.settle();
+    return location.href;
+  }
+
   // Python's lines for a notebook.
   function lines(python) {
     const names = [...new Set(python.match(/[a-z_]{2,}/g))].sort();
@@ -382,22 +312,22 @@
   let waiting = null;
 
   function show() {
-    ["n", "causal", "window", "strided", "same_block", "offsets", "join", "sink", "prefix", "coarse", "tile", "layers"].forEach((name) => parts[name]());
+    ["n", "causal", "window", "strided", "every", "same_block", "offsets", "join", "sink", "prefix", "coarse", "tile", "layers"].forEach((name) => parts[name]());
     const mask = masks.compose(state);
     const rows = masks.cells(mask.rule, state.n);
     parts.now = { mask, rows, facts: masks.facts(rows), tiles: masks.tiles(rows, state.tile), reached: masks.reached(rows, state.layers) };
     parts.python.textContent = mask.python;
     parts.hereHead.textContent = plural(state.n, "token");
     [parts.mark.hidden, pointed, parts.pair.textContent] = [true, null, "Point at a pair, or go there with the arrow keys."];
-    drawMatrix(parts.now);
+    parts.matrix.innerHTML = PLAYGROUND.matrix(rows, parts.now.facts.empty);
+    parts.matrix.append(parts.mark);
     drawTiles(parts.now);
     drawReach(parts.now);
     const said = tell(parts.now);
     // A screen reader hears of a change when the controls rest.
     clearTimeout(waiting);
     waiting = setTimeout(() => (parts.spoken.textContent = said), 700);
-    toAddress();
-    requestAnimationFrame(() => tellLong(parts.now.mask));
+    requestAnimationFrame(() => tellLong(mask));
   }
 
   const picture = (name, role) => (parts[name] = element("div", { class: "picture", role }));
@@ -412,27 +342,27 @@
     parts.python = element("code");
     parts.note = element("p", { class: "note", role: "status" });
     parts.spoken = element("p", { class: "spoken", "aria-live": "polite" });
-    place.replaceChildren(
+    place.innerHTML = PLAYGROUND.patterns;
+    place.append(
+      presets(),
+      element("div", { class: "mask" }, element("p", { class: "axes", "aria-hidden": "true" }, "query i ↓, key j →"), matrix, words("pair")),
       controls(),
       element(
         "div",
-        { class: "pictures" },
-        element("p", { class: "axes", "aria-hidden": "true" }, "key j →"),
-        matrix,
-        words("pair"),
+        { class: "taking" },
         element("p", { class: "expression" }, "mask = ", parts.python),
         element(
           "p",
           { class: "buttons" },
           button("Copy for a notebook", () => copy(lines(parts.python.textContent), "Python")),
-          button("Copy the link", () => copy(location.href, "Link")),
+          button("Copy the link", () => copy(link(), "Link")),
         ),
         parts.note,
         parts.spoken,
       ),
-      element("section", { class: "figures" }, figures()),
-      element("section", { class: "tiles" }, slider("tile"), picture("tiles", "img"), words("tilesSaid")),
-      element("section", { class: "reach" }, slider("layers"), picture("reach", "img"), words("reachSaid")),
+      element("div", { class: "reach" }, slider("layers"), picture("reach", "img"), words("reachSaid")),
+      element("div", { class: "figures" }, figures()),
+      element("div", { class: "tiles" }, slider("tile"), picture("tiles", "img"), words("tilesSaid")),
     );
     pointing();
     fromAddress();
@@ -443,7 +373,7 @@
     });
   }
 
-  Object.assign(PLAYGROUND, { element, button, rule: () => parts.now.mask.rule });
+  PLAYGROUND.rule = () => parts.now.mask.rule;
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
 })();

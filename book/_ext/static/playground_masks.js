@@ -28,11 +28,12 @@ PLAYGROUND.masks = (() => {
   const multiple = (a, b) => (a * b) / divisor(a, b);
 
   // The mask of a state of the controls; what is not chosen is null.
-  function compose({ causal, window, strided, same_block, offsets, join, sink, prefix, coarse: size }) {
+  function compose({ causal, window, strided, every, same_block, offsets, join, sink, prefix, coarse: size }) {
     const distances = offsets && [0, ...offsets];
-    const pieces = Object.entries({ window, strided, same_block, offsets: distances })
+    const given = { window, strided, every: every && [every, every - 1], same_block, offsets: offsets && [distances] };
+    const pieces = Object.entries(given)
       .filter(([, value]) => value !== null)
-      .map(([name, value]) => named(name, value));
+      .map(([name, value]) => named(name, ...[value].flat(1)));
     let mask = pieces.length ? pieces.reduce(join === "every" ? and : or) : null;
     if (sink !== null) mask = mask ? or(mask, named("sink", sink)) : named("sink", sink);
     if (causal) mask = mask ? and(named("causal"), mask) : named("causal");
@@ -44,8 +45,8 @@ PLAYGROUND.masks = (() => {
       ofBlocks: mask.rule,
       block: size ?? 1,
       // How the rule of blocks repeats itself, and from which distance and place on.
-      period: multiple(strided ?? 1, same_block ?? 1),
-      settled: Math.max(window ?? 0, same_block ?? 0, ...(distances ?? [0])) + Math.max(sink ?? 0, prefix ?? 0) + 1,
+      period: [strided, every, same_block].reduce((a, b) => multiple(a, b ?? 1), 1),
+      settled: Math.max(window ?? 0, same_block ?? 0, every ?? 0, ...(distances ?? [0])) + Math.max(sink ?? 0, prefix ?? 0) + 1,
     };
   }
 
@@ -98,11 +99,42 @@ PLAYGROUND.masks = (() => {
     return block ** 2 * sum - block * lacking * (shells[blocks - 1] + last) + lacking ** 2 * last;
   }
 
+  // How many of them lie in the future: in later blocks, and within the blocks that may read themselves.
+  function leaks(mask, n) {
+    let count = pairs({ ...mask, ofBlocks: (i, j) => j > i && mask.ofBlocks(i, j) }, n);
+    for (let start = 0; start < n; start += mask.block) {
+      const size = Math.min(mask.block, n - start);
+      if (mask.ofBlocks(start / mask.block, start / mask.block)) count += (size * (size - 1)) / 2;
+    }
+    return count;
+  }
+
+  // How many queries may read nothing. Away from both ends of the text, rows repeat themselves.
+  function emptyRows({ ofBlocks, block, period, settled }, n) {
+    const blocks = Math.ceil(n / block);
+    const near = settled + period;
+    const empty = new Uint8Array(blocks);
+    let count = 0;
+    for (let i = 0; i < blocks; i++) {
+      const within = i >= near + period && i < blocks - near;
+      empty[i] = within ? empty[i - period] : isEmpty(ofBlocks, i, blocks, near);
+      count += empty[i] * Math.min(block, n - i * block);
+    }
+    return count;
+  }
+
+  // A key further away than `near` has one like it that is nearer, or stands among the first.
+  function isEmpty(rule, i, n, near) {
+    for (let j = Math.max(0, i - near); j < Math.min(n, i + near + 1); j++) if (rule(i, j)) return false;
+    for (let j = 0; j < Math.min(n, near); j++) if (rule(i, j)) return false;
+    return true;
+  }
+
   function shell(rule, k) {
     let count = rule(k, k) ? 1 : 0;
     for (let j = 0; j < k; j++) count += (rule(k, j) ? 1 : 0) + (rule(j, k) ? 1 : 0);
     return count;
   }
 
-  return { compose, cells, facts, tiles, reached, pairs };
+  return { compose, cells, facts, tiles, reached, pairs, leaks, emptyRows };
 })();

@@ -2,7 +2,7 @@
 // weights follow at once. The address holds them too: scores=1,0.5;…, may=10;11, form=zeroed.
 (() => {
   "use strict";
-  const { element, button, shades, dark, masks } = PLAYGROUND;
+  const { element, button, step, address, shades, dark, kinds } = PLAYGROUND;
 
   // A row without a key has no weights: zeros, as everywhere in the course.
   function softmax(scores) {
@@ -22,7 +22,7 @@
   };
 
   const square = (n, value) => Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => value(i, j)));
-  const causal = masks.compose({ causal: true, window: null, strided: null, same_block: null, offsets: null, sink: null, prefix: null, coarse: null }).rule;
+  const causal = kinds.causal();
   // Beyond the document's scores: some numbers to begin with.
   const more = (i, j) => ((3 * i + 5 * j + i * j) % 9) / 5 - 0.4;
 
@@ -31,17 +31,16 @@
 
   // ---- the address ----
 
-  function toAddress() {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    asked.set("scores", state.scores.map((row) => row.join(",")).join(";"));
-    asked.set("may", state.may.map((row) => row.map(Number).join("")).join(";"));
-    asked.set("form", state.form);
-    history.replaceState(null, "", `#${decodeURIComponent(asked)}`);
-  }
+  const toAddress = () =>
+    address.write({
+      scores: state.scores.map((row) => row.join(",")).join(";"),
+      may: state.may.map((row) => row.map(Number).join("")).join(";"),
+      form: state.form,
+    });
 
   function fromAddress() {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    if (!asked.has("scores")) return;
+    const asked = address.read();
+    if (!asked?.has("scores")) return;
     const scores = asked.get("scores").split(";").map((row) => row.split(",").map(Number));
     const may = (asked.get("may") ?? "").split(";").map((row) => [...row].map((cell) => cell === "1"));
     const n = scores.length;
@@ -56,7 +55,14 @@
   const fixed = (value) => value.toFixed(3).replace("-", "−");
   const apply = () => state.scores.map((row, i) => FORMS[state.form][1](row, state.may[i]));
 
+  function change(news) {
+    state = { ...state, ...news };
+    toAddress();
+    show();
+  }
+
   function show() {
+    nameCells();
     const weights = apply();
     parts.weights.replaceChildren(head(["leaked", "sum"]), ...weights.map((row, i) => weightRow(row, i)));
     const leaked = weights.map((row, i) => row.reduce((sum, weight, j) => sum + (state.may[i][j] ? 0 : weight), 0));
@@ -71,7 +77,6 @@
     if (short.length) notes.push(`${short.length === 1 ? "Row" : "Rows"} ${short.join(", ")} no longer sum${short.length === 1 ? "s" : ""} to 1.`);
     if (empty.length) notes.push(`Without a key: ${empty.length === 1 ? "row" : "rows"} ${empty.join(", ")}.`);
     parts.said.textContent = notes.join(" ");
-    toAddress();
   }
 
   function weightRow(row, i) {
@@ -115,8 +120,7 @@
       field.setAttribute("aria-invalid", String(!right));
       parts.note.textContent = right ? "" : `A score is a number, and "${field.value}" is none: the weights keep ${state.scores[i][j]}.`;
       if (!right) return;
-      state.scores = state.scores.map((row, r) => row.map((old, c) => (r === i && c === j ? given : old)));
-      show();
+      change({ scores: state.scores.map((row, r) => row.map((old, c) => (r === i && c === j ? given : old))) });
     });
     return field;
   }
@@ -129,7 +133,6 @@
     const rows = cells.map((row, i) => element("tr", {}, element("th", { scope: "row" }, String(i)), ...row.map((cell) => element("td", {}, cell))));
     parts.mask.replaceChildren(head(), ...rows);
     parts.cells = cells;
-    nameCells();
   }
 
   function nameCells() {
@@ -142,9 +145,7 @@
   function paint(cell, value) {
     const [i, j] = [Number(cell.dataset.i), Number(cell.dataset.j)];
     if (state.may[i][j] === value) return;
-    state.may = state.may.map((row, r) => row.map((old, c) => (r === i && c === j ? value : old)));
-    nameCells();
-    show();
+    change({ may: state.may.map((row, r) => row.map((old, c) => (r === i && c === j ? value : old))) });
   }
 
   // A press turns a cell over; a pointer that is drawn on paints with the same colour. Arrow keys go from cell to cell.
@@ -167,12 +168,12 @@
       // A pointer has painted it already; keys and screen readers press without one.
       if (cell && event.detail === 0) paint(cell, cell.getAttribute("aria-pressed") !== "true");
     });
-    const ways = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     parts.mask.addEventListener("keydown", (event) => {
       const cell = event.target.closest("button");
-      if (!cell || !(event.key in ways)) return;
+      const way = step(event);
+      if (!cell || !way) return;
       event.preventDefault(); // the page does not scroll
-      const [down, right] = ways[event.key];
+      const [down, right] = way;
       const next = parts.cells[Number(cell.dataset.i) + down]?.[Number(cell.dataset.j) + right];
       if (!next) return;
       parts.cells.flat().forEach((other) => (other.tabIndex = other === next ? 0 : -1));
@@ -182,8 +183,12 @@
 
   function resize(n) {
     const { scores, may } = state;
-    state.scores = square(n, (i, j) => scores[i]?.[j] ?? Number(more(i, j).toFixed(1)));
-    state.may = square(n, (i, j) => may[i]?.[j] ?? causal(i, j));
+    state = {
+      ...state,
+      scores: square(n, (i, j) => scores[i]?.[j] ?? Number(more(i, j).toFixed(1))),
+      may: square(n, (i, j) => may[i]?.[j] ?? causal(i, j)),
+    };
+    toAddress();
     fill();
   }
 
@@ -209,15 +214,8 @@
     parts.size = element("select", { id: "playground-size" }, ...[3, 4, 5, 6, 7, 8].map((n) => element("option", { value: n }, `${n} × ${n}`)));
     parts.size.addEventListener("change", () => resize(Number(parts.size.value)));
     parts.form = element("select", { id: "playground-form" }, ...Object.entries(FORMS).map(([name, [words]]) => element("option", { value: name }, words)));
-    parts.form.addEventListener("change", () => {
-      state.form = parts.form.value;
-      show();
-    });
-    const take = (rule) => () => {
-      state.may = square(state.scores.length, rule);
-      nameCells();
-      show();
-    };
+    parts.form.addEventListener("change", () => change({ form: parts.form.value }));
+    const take = (rule) => change({ may: square(state.scores.length, rule) });
     parts.note = element("p", { class: "note", role: "status" });
     parts.said = element("p", { class: "said", "aria-live": "polite" });
     place.replaceChildren(
@@ -228,8 +226,8 @@
         parts.size,
         element("label", { for: "playground-form" }, "The mask is applied as"),
         parts.form,
-        button("Causal", take(causal)),
-        button("The mask above", () => take(PLAYGROUND.rule())()),
+        button("Causal", () => take(causal)),
+        button("The mask above", () => take(PLAYGROUND.rule())),
       ),
       element(
         "div",
