@@ -8,13 +8,13 @@
   // Each control of a number: its range, its value when a reader first chooses it, and what it does.
   const NUMBERS = {
     n: { label: "tokens", min: 1, max: 64, value: 24 },
-    window: { label: "window", min: 1, max: 64, value: 5, says: "keys fewer than so many positions away" },
-    strided: { label: "stride", min: 2, max: 12, value: 4, says: "keys a multiple of so many positions away" },
+    window: { label: "window", min: 1, max: 64, value: 5, says: "keys closer than so many places" },
+    strided: { label: "stride", min: 2, max: 12, value: 4, says: "keys a multiple of so many away" },
     every: { label: "every", min: 2, max: 12, value: 6, says: "the last key of every so many" },
-    same_block: { label: "same block", min: 1, max: 16, value: 6, says: "keys of the query's own block of so many" },
-    sink: { label: "sink", min: 1, max: 16, value: 2, says: "and the first so many keys, if they are not later" },
-    prefix: { label: "prefix", min: 1, max: 32, value: 6, says: "the first so many keys, even if they are later" },
-    coarse: { label: "coarse", min: 2, max: 16, value: 4, says: "all of it for blocks of so many, not for tokens" },
+    same_block: { label: "same block", min: 1, max: 16, value: 6, says: "keys of the query's own block" },
+    sink: { label: "sink", min: 1, max: 16, value: 2, says: "and the first keys, if not later" },
+    prefix: { label: "prefix", min: 1, max: 32, value: 6, says: "the first keys, even if later" },
+    coarse: { label: "coarse", min: 2, max: 16, value: 4, says: "all of it, for blocks of tokens" },
     tile: { label: "tile of", min: 2, max: 16, value: 4 },
     layers: { label: "layers", min: 1, max: 8, value: 3 },
   };
@@ -136,17 +136,17 @@
       row.classList.toggle("off", state.offsets === null);
       if (state.offsets && String(distances(field.value)) !== String(state.offsets)) field.value = state.offsets.join(", ");
     };
-    const label = element("label", {}, box, element("span", { class: "name" }, "offsets 0 and"));
-    const row = element("div", { class: "control offsets" }, label, field, element("small", {}, "keys exactly so many positions back"));
+    const label = element("label", {}, box, element("span", { class: "name" }, "offsets"));
+    const row = element("div", { class: "control offsets" }, label, field, element("small", {}, "keys so many places back, and 0"));
     return row;
   }
 
   function joinChoice() {
     const choice = element("select", { id: "playground-join" });
-    choice.append(element("option", { value: "any" }, "any of them allows it"), element("option", { value: "every" }, "every one allows it"));
+    choice.append(element("option", { value: "any" }, "any allows it"), element("option", { value: "every" }, "every one must"));
     choice.addEventListener("change", () => change({ join: choice.value }));
     parts.join = () => (choice.value = state.join);
-    return element("div", { class: "control" }, element("label", { for: choice.id }, "Of these five together:"), choice);
+    return element("div", { class: "control" }, element("label", { for: choice.id }, "of these five"), choice);
   }
 
   function presets() {
@@ -254,13 +254,13 @@
   }
 
   function tellLong(mask) {
-    const pairs = masks.pairs(mask, LONG);
+    const { pairs, leaks, empty } = masks.totals(mask, LONG);
     const fill = (name, there) => (parts[`long-${name}`].textContent = there);
     fill("pairs", number(pairs));
     fill("density", percent(pairs / LONG ** 2));
     fill("keys", `${number(Number((pairs / LONG).toFixed(1)))} on average`);
-    fill("leaks", number(masks.leaks(mask, LONG)));
-    fill("empty", number(masks.emptyRows(mask, LONG)));
+    fill("leaks", number(leaks));
+    fill("empty", number(empty));
     fill("bytes", inUnits(LONG ** 2, ["B", "KiB", "MiB", "GiB"], 1024));
     fill("flops", inUnits(4 * FEATURES * pairs, ["", "thousand", "million", "billion", "trillion"], 1000));
   }
@@ -310,6 +310,7 @@
   // ---- the page ----
 
   let waiting = null;
+  let counting = null;
 
   function show() {
     ["n", "causal", "window", "strided", "every", "same_block", "offsets", "join", "sink", "prefix", "coarse", "tile", "layers"].forEach((name) => parts[name]());
@@ -327,7 +328,9 @@
     // A screen reader hears of a change when the controls rest.
     clearTimeout(waiting);
     waiting = setTimeout(() => (parts.spoken.textContent = said), 700);
-    requestAnimationFrame(() => tellLong(mask));
+    // After the pictures; where the rule repeats itself late, once the controls rest.
+    clearTimeout(counting);
+    counting = setTimeout(() => tellLong(mask), mask.period > 300 ? 250 : 0);
   }
 
   const picture = (name, role) => (parts[name] = element("div", { class: "picture", role }));
@@ -360,9 +363,9 @@
         parts.note,
         parts.spoken,
       ),
-      element("div", { class: "reach" }, slider("layers"), picture("reach", "img"), words("reachSaid")),
+      element("div", { class: "reach" }, slider("layers"), element("p", { class: "axes", "aria-hidden": "true" }, "layer ↓, token →"), picture("reach", "img"), words("reachSaid")),
+      element("div", { class: "tiles" }, slider("tile"), element("p", { class: "axes", "aria-hidden": "true" }, "queries ↓, keys →"), picture("tiles", "img"), words("tilesSaid")),
       element("div", { class: "figures" }, figures()),
-      element("div", { class: "tiles" }, slider("tile"), picture("tiles", "img"), words("tilesSaid")),
     );
     pointing();
     fromAddress();

@@ -82,31 +82,41 @@ PLAYGROUND.masks = (() => {
     return Array.from({ length: layers }, () => (now = now.map((has, j) => has || rows.some((row, i) => now[i] && row[j]))));
   }
 
-  // How many pairs a mask allows among n tokens, exactly, however large n is. Token k adds a shell: the pairs of
-  // row k and column k with all tokens up to it. Once k has left behind every distance and place that the rule names,
-  // a shell is as much larger than the one a period before as that is than the one before it.
-  function pairs({ ofBlocks, block, period, settled }, n) {
+  // The pairs, leaks and empty rows among n tokens, exactly, however large n is. Token k adds what it reads of the past
+  // and who of the past reads it. Once k has left behind every distance and place that the rule names, each of the two
+  // is as much larger than a period before as it was then.
+  function totals(mask, n) {
+    const { ofBlocks: rule, block, period, settled } = mask;
     const blocks = Math.ceil(n / block);
-    const shells = new Float64Array(blocks);
-    let sum = 0;
-    for (let k = 0; k < blocks; k++) {
-      shells[k] = k < settled + 2 * period ? shell(ofBlocks, k) : 2 * shells[k - period] - shells[k - 2 * period];
-      sum += shells[k];
-    }
-    // The last block may be short: the pairs that it lacks go from its row and its column.
+    const added = (count) => {
+      const counts = new Float64Array(blocks);
+      for (let k = 0; k < blocks; k++) counts[k] = k < settled + 2 * period ? count(k) : 2 * counts[k - period] - counts[k - 2 * period];
+      return counts;
+    };
+    // The last block may be short: the pairs that it lacks go from its row and its column, in which it stands twice.
     const lacking = blocks * block - n;
-    const last = ofBlocks(blocks - 1, blocks - 1) ? 1 : 0;
-    return block ** 2 * sum - block * lacking * (shells[blocks - 1] + last) + lacking ** 2 * last;
+    const inTokens = (counts, itself) =>
+      block ** 2 * counts.reduce((a, b) => a + b, 0) - block * lacking * (counts[blocks - 1] + itself) + lacking ** 2 * itself;
+    const itself = rule(blocks - 1, blocks - 1) ? 1 : 0;
+    const past = inTokens(added((k) => count(k + 1, (j) => rule(k, j))), itself);
+    const future = inTokens(added((k) => count(k, (i) => rule(i, k))), 0);
+    return { pairs: past + future, leaks: future + leaksWithin(mask, n), empty: emptyRows(mask, n) };
   }
 
-  // How many of them lie in the future: in later blocks, and within the blocks that may read themselves.
-  function leaks(mask, n) {
-    let count = pairs({ ...mask, ofBlocks: (i, j) => j > i && mask.ofBlocks(i, j) }, n);
-    for (let start = 0; start < n; start += mask.block) {
-      const size = Math.min(mask.block, n - start);
-      if (mask.ofBlocks(start / mask.block, start / mask.block)) count += (size * (size - 1)) / 2;
+  function count(n, holds) {
+    let sum = 0;
+    for (let k = 0; k < n; k++) if (holds(k)) sum++;
+    return sum;
+  }
+
+  // The leaks within the blocks that may read themselves.
+  function leaksWithin({ ofBlocks, block }, n) {
+    let sum = 0;
+    for (let start = 0; block > 1 && start < n; start += block) {
+      const size = Math.min(block, n - start);
+      if (ofBlocks(start / block, start / block)) sum += (size * (size - 1)) / 2;
     }
-    return count;
+    return sum;
   }
 
   // How many queries may read nothing. Away from both ends of the text, rows repeat themselves.
@@ -130,11 +140,5 @@ PLAYGROUND.masks = (() => {
     return true;
   }
 
-  function shell(rule, k) {
-    let count = rule(k, k) ? 1 : 0;
-    for (let j = 0; j < k; j++) count += (rule(k, j) ? 1 : 0) + (rule(j, k) ? 1 : 0);
-    return count;
-  }
-
-  return { compose, cells, facts, tiles, reached, pairs, leaks, emptyRows };
+  return { compose, cells, facts, tiles, reached, totals };
 })();

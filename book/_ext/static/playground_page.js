@@ -66,15 +66,13 @@ Object.assign(PLAYGROUND, (() => {
     `${hatch("partial", RISING + FALLING, colours.deep, colours.partial)}</defs></svg>`;
   const short = (x) => Number(x.toFixed(2));
 
-  // Cells, one path for each style; `style(i, j)` names that of a cell.
-  function painted(rows, columns, style) {
-    const cell = short(SIDE / columns);
+  // Cells, one path for each style; `style(i, j)` names that of a cell, and cells are squares unless a height is given.
+  function painted(rows, columns, style, height = SIDE / columns) {
+    const width = SIDE / columns;
+    const around = `h${short(width)}v${short(height)}h${-short(width)}z`;
     const paths = {};
     for (let i = 0; i < rows; i++) {
-      for (let j = 0; j < columns; j++) {
-        const corner = `M${short((j * SIDE) / columns)} ${short((i * SIDE) / columns)}`;
-        (paths[style(i, j)] ??= []).push(`${corner}h${cell}v${cell}h${-cell}z`);
-      }
+      for (let j = 0; j < columns; j++) (paths[style(i, j)] ??= []).push(`M${short(j * width)} ${short(i * height)}${around}`);
     }
     const line = columns > 32 ? 0.5 : 0.8;
     return Object.entries(paths)
@@ -99,8 +97,11 @@ Object.assign(PLAYGROUND, (() => {
   const TILES = ["hidden", "partial", "full"];
   const tileMap = (tiles) => picture(painted(tiles.length, tiles.length, (i, j) => TILES[tiles[i][j]]));
 
-  const reach = (layers, n) =>
-    picture(painted(layers.length, n, (layer, j) => (layers[layer][j] ? "full" : "blank")), (SIDE / n) * layers.length);
+  // A row for each layer, high enough to be seen.
+  function reach(layers, n) {
+    const height = Math.max(SIDE / n, 16);
+    return picture(painted(layers.length, n, (layer, j) => (layers[layer][j] ? "full" : "blank"), height), height * layers.length);
+  }
 
   return { element, button, step, address, patterns, matrix, tileMap, reach };
 })());

@@ -52,7 +52,8 @@
 
   // ---- what is told ----
 
-  const fixed = (value) => value.toFixed(3).replace("-", "−");
+  // In a large table there is room for two decimals.
+  const fixed = (value) => value.toFixed(state.scores.length > 5 ? 2 : 3);
   const apply = () => state.scores.map((row, i) => FORMS[state.form][1](row, state.may[i]));
 
   function change(news) {
