@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.readings import arguments, symbols
+from lib.readings import arguments, javascript, symbols
 from lib.readings.tables import Table, is_tensor
 from lib.tiles import TileMap, tile_map
 
@@ -209,6 +209,24 @@ class Mask:
                 f"text: expected a mask as to_json writes it; {problem}"
             ) from problem
 
+    def to_javascript(self) -> str:
+        """The rule as a JavaScript function of a query and a key, for a web page: ``(i, j) => j <= i``.
+
+        For positions from 0, with divisions that round as Python's do. A table stands in the text as an array, and
+        the function throws a TypeError for positions outside of it. Raises ValueError for a mask with a batch.
+        """
+        return javascript.function(self)
+
+    @classmethod
+    def opened(cls, **arguments: Any) -> "Mask":
+        """A mask of this kind whose arguments are not known yet, so that nothing checks them.
+
+        Its rule is read by `lib.readings.javascript`, for a page on which they change.
+        """
+        mask = object.__new__(cls)
+        _set(mask, **arguments)
+        return mask
+
     def __and__(self, other: "Mask") -> "Mask":
         return And(self, other)
 
@@ -335,16 +353,21 @@ class offsets(Mask):
         # all lie in S is seen to be full.
         firsts = sorted(s for s in distances if s - 1 not in distances)
         lasts = sorted(s for s in distances if s + 1 not in distances)
-        runs = tuple(zip(firsts, lasts, strict=True))
-        _set(self, distances=tuple(sorted(distances)), runs=runs)
+        alone = tuple(s for s in firsts if s in lasts)
+        runs = tuple(
+            run for run in zip(firsts, lasts, strict=True) if run[0] not in alone
+        )
+        _set(self, distances=tuple(sorted(distances)), alone=alone, runs=runs)
+
+    @classmethod
+    def opened(cls, distances):
+        return super().opened(alone=distances, runs=())
 
     def rule(self, i, j):
         back = i - j
-        in_run = (
-            back == first if first == last else (first <= back) & (back <= last)
-            for first, last in self.runs
-        )
-        return reduce(lambda one, other: one | other, in_run)
+        met = [back == distance for distance in self.alone]
+        met += [(first <= back) & (back <= last) for first, last in self.runs]
+        return reduce(lambda one, other: one | other, met)
 
     def __repr__(self):
         return f"offsets({{{_listed(self.distances)}}})"

@@ -38,6 +38,7 @@ WATCHED = {
     "lib/grading/references/*": "tests/test_exercises.py",
     "book/concept_test*": "tests/test_concept_answers.py tests/browser/test_concept_test_page.py",
     "book/_ext/static/concept_test.*": "tests/browser/test_concept_test_page.py",
+    "book/_ext/static/playground*": "tests/browser/test_playground.py",
     "lib/receipts/*.json": "tests/test_receipts.py",
     "book/ledger.yml": "tests/test_ledger.py tests/test_claims.py",
     "book/*": "tests/test_book.py tests/test_ledger.py",

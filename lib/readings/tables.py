@@ -10,6 +10,7 @@ import numpy as np
 
 from lib.readings.advice import for_numbers
 from lib.readings.intervals import Interval
+from lib.readings.javascript import Script
 
 
 class Table:
@@ -75,12 +76,12 @@ class Table:
     def at(self, *positions: Any, b: Any = None) -> Any:
         """The entries at `positions`, one index array for each axis but the batch's.
 
-        From row `b` of a batch, or, without `b`, from all rows along a new first axis. Of intervals, what
-        `lib.readings.intervals` makes of the entries there.
+        From row `b` of a batch, or, without `b`, from all rows along a new first axis. Of intervals, or of pieces of
+        JavaScript, what their module makes of the entries there.
         """
         array = self.like(positions[0])
         batched = array.ndim > len(positions)
-        if isinstance(positions[0], Interval):
+        if isinstance(positions[0], Interval | Script):
             array = array[b] if batched and b is not None else array
             return positions[0].entries(array, *positions[1:])
         if not batched:

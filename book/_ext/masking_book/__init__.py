@@ -1,4 +1,4 @@
-"""What the book adds to Sphinx: statements, formulas, light pictures and icons, sliders, honest rebuilds.
+"""What the book adds to Sphinx: statements, formulas, light pictures and icons, sliders, a playground, honest rebuilds.
 
 Each module holds one of these and says in its first lines which trap it ends.
 """
@@ -18,6 +18,7 @@ from masking_book import (
     fresh,
     icons,
     pictures,
+    playground,
     predictions,
     rebuild,
     sliders,
@@ -40,6 +41,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         fresh,
         icons,
         pictures,
+        playground,
         predictions,
         rebuild,
         sliders,
