@@ -72,8 +72,12 @@ def attend(
         # Compiled for the CPU, FlexAttention refuses tensors that could need a gradient at another time.
         q, k, v = q.detach(), k.detach(), v.detach()
     blocks = _cached_block_mask(mask, q.shape[-2], k.shape[-2], q.device)
-    limit = {"recompile_limit": MOST_COMPILATIONS, "fail_on_recompile_limit_hit": True}
-    with torch._dynamo.config.patch(limit), _small_gpus_refuse():
+    with (
+        _small_gpus_refuse(),
+        torch._dynamo.config.patch(
+            recompile_limit=MOST_COMPILATIONS, fail_on_recompile_limit_hit=True
+        ),
+    ):
         return _compiled()(
             q, k, v, block_mask=blocks, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
         )

@@ -181,6 +181,8 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
         ("README.md", r"git clone https\S+", f"git clone {address.url}"),
         ("README.md", r"git\+https[^`\s]+", f"git+{address.url}"),
         ("README.md", r"(?<=^cd )\S+", address.name),
+        ("book/how_to_study.md", r"git clone https\S+", f"git clone {address.url}"),
+        ("book/how_to_study.md", r"(?<=^cd )\S+", address.name),
         ("README.md", r"^\[repository\]: .*", f"[repository]: {address.url}"),
         ("README.md", r"^\[book\]: .*", f"[book]: {address.book}"),
         ("README.md", r"^\[colab\]: .*", f"[colab]: {address.colab(first)}"),

@@ -14,10 +14,12 @@ from masking_book import (
     bootstrap,
     fresh,
     mathjax,
+    not_found,
     predictions,
     rebuild,
     sliders,
     statements,
+    status,
 )
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -30,10 +32,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
         bootstrap,
         fresh,
         mathjax,
+        not_found,
         predictions,
         rebuild,
         sliders,
         statements,
+        status,
     ):
         part.setup(app)
     app.connect("config-inited", _ship_static_files)
