@@ -5,6 +5,8 @@ and stays with one number for each tile.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +20,7 @@ from lib.tiles import FULL, PARTIAL, tile_map
 BLOCK = 128  # what FlexAttention's kernels are tuned for
 # Dynamo compiles one function for so many masks and shapes; beyond, this raises instead of running slowly.
 MOST_COMPILATIONS = 256
+ADVICE = "use backend='tiled', which computes the same"
 
 
 def block_mask(
@@ -69,12 +72,28 @@ def attend(
         # Compiled for the CPU, FlexAttention refuses tensors that could need a gradient at another time.
         q, k, v = q.detach(), k.detach(), v.detach()
     blocks = _cached_block_mask(mask, q.shape[-2], k.shape[-2], q.device)
-    with torch._dynamo.config.patch(
-        recompile_limit=MOST_COMPILATIONS, fail_on_recompile_limit_hit=True
+    with (
+        _small_gpus_refuse(),
+        torch._dynamo.config.patch(
+            recompile_limit=MOST_COMPILATIONS, fail_on_recompile_limit_hit=True
+        ),
     ):
         return _compiled()(
             q, k, v, block_mask=blocks, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
         )
+
+
+@contextmanager
+def _small_gpus_refuse() -> Iterator[None]:
+    """Of a GPU whose multiprocessors share too little memory for the kernel, say what to use instead."""
+    try:
+        yield
+    except Exception as problem:  # not every exception of Triton is a RuntimeError
+        if "out of resource" not in str(problem):
+            raise
+        raise RuntimeError(
+            f"backend 'flex': FlexAttention's kernel needs more fast memory than this GPU has; {ADVICE}"
+        ) from problem
 
 
 @lru_cache(maxsize=16)
@@ -88,20 +107,24 @@ def _compiled():
 
 
 def _check_can_run(*tensors: torch.Tensor) -> None:
-    advice = "use backend='tiled', which computes the same"
     if tensors[0].dtype == torch.float64:
         raise RuntimeError(
-            f"backend 'flex': FlexAttention's kernels know float32 and half precision, got torch.float64; {advice}"
+            f"backend 'flex': FlexAttention's kernels know float32 and half precision, got torch.float64; {ADVICE}"
         )
-    if tensors[0].device.type != "cpu":
+    kind = tensors[0].device.type
+    if kind == "cuda":
         return
+    if kind != "cpu":
+        raise RuntimeError(
+            f"backend 'flex': lib compiles FlexAttention for CUDA and for CPUs, got the device {kind!r}; {ADVICE}"
+        )
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
         raise RuntimeError(
             f"backend 'flex': FlexAttention has no backward pass on the CPU, and q, k or v requires a gradient; "
-            f"{advice}, or call it under torch.no_grad()"
+            f"{ADVICE}, or call it under torch.no_grad()"
         )
     if shutil.which(compiler_name()) is None:
         raise RuntimeError(
             f"backend 'flex': on the CPU FlexAttention is compiled with a C++ compiler, and {compiler_name()} was not "
-            f"found; {advice}"
+            f"found; {ADVICE}"
         )

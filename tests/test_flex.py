@@ -203,6 +203,33 @@ def test_flex_says_what_to_use_where_there_is_no_compiler(monkeypatch, setting):
         attention(q, k, v, causal, backend="flex")
 
 
+class OutOfResources(Exception):
+    """As Triton has it, which is not here: no RuntimeError."""
+
+
+def test_flex_says_what_to_use_where_the_gpu_is_too_small(monkeypatch):
+    def refuses(*arguments, **options):
+        raise OutOfResources("out of resource: shared memory, Required: 81920")
+
+    monkeypatch.setattr(flex, "_compiled", lambda: refuses)
+    q, k, v = tensors(causal, 4, 4)
+    with pytest.raises(RuntimeError, match=r"more fast memory.*backend='tiled'"):
+        attention(q, k, v, causal, backend="flex")
+
+    def fails(*arguments, **options):
+        raise OutOfResources("another problem")
+
+    monkeypatch.setattr(flex, "_compiled", lambda: fails)
+    with pytest.raises(OutOfResources, match="another problem"):
+        attention(q, k, v, causal, backend="flex")
+
+
+def test_flex_says_what_to_use_on_other_devices():
+    q, k, v = (x.to("meta") for x in tensors(causal, 4, 4))
+    with pytest.raises(RuntimeError, match=r"got the device 'meta'.*backend='tiled'"):
+        attention(q, k, v, causal, backend="flex")
+
+
 def test_auto_says_what_it_takes_and_why():
     n = 4096
     array = torch.ones(8, 8, dtype=torch.bool)
@@ -251,6 +278,19 @@ def test_auto_on_a_gpu_takes_flex_but_for_float64(monkeypatch):
         choice = choose_backend(sparse, 4096, device="cuda", dtype=dtype)
         assert choice.backend == backend
     assert choose_backend(sparse, 4096, device="cpu").backend == "tiled"
+
+
+def test_auto_leaves_flex_to_gpus_with_enough_fast_memory(monkeypatch):
+    """A T4 has compute capability 7.5; no GPU is asked, neither here nor there."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "triton")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for capability, backend in (((7, 5), "tiled"), ((8, 0), "flex"), ((12, 0), "flex")):
+        monkeypatch.setattr(
+            torch.cuda, "get_device_capability", lambda device, c=capability: c
+        )
+        choice = choose_backend(causal & window(64), 4096, device="cuda")
+        assert choice.backend == backend
+        assert ("fast memory" in choice.reason) == (backend == "tiled")
 
 
 def test_auto_computes_with_what_it_says(monkeypatch):

@@ -16,7 +16,7 @@ from lib.authoring.notebook_numbers import (
     without_code,
 )
 from lib.authoring.notebooks import execute, normalise, problems
-from lib.authoring.repository import badge, bootstrap, read_address
+from lib.authoring.repository import GPU, badge, bootstrap, read_address
 
 CONFIG = "repository:\n  url: https://github.com/someone/a-course\n  branch: trunk\n"
 NAME = "01_sample.ipynb"
@@ -198,6 +198,11 @@ FAULTS = {
         lambda c: c.update(id="hello"),
         "cell 1 is not the cell 'colab",
     ),
+    "GPU that it does not need": (
+        None,
+        lambda n: n.metadata.update(GPU),
+        "asks Colab for {'accelerator': 'GPU'",
+    ),
     "own bootstrap": ("bootstrap", more("1"), "cell 'bootstrap' does not follow"),
     "stored error": (
         "sum",
@@ -364,8 +369,10 @@ FAULTS = {
 @pytest.mark.parametrize(("name", "spoil", "said"), FAULTS.values(), ids=FAULTS)
 def test_each_rule_catches_its_fault(chapter, name, spoil, said):
     path, notebook = chapter
-    [cell] = [cell for cell in notebook.cells if cell.id == name]
-    spoil(cell)
+    [spoilt] = (
+        [cell for cell in notebook.cells if cell.id == name] if name else [notebook]
+    )
+    spoil(spoilt)
     path.write_text(v4.writes(notebook) + "\n")
     assert said in "\n".join(problems(path))
     assert main(["notebooks", "--check", str(path)]) == 1

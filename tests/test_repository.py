@@ -10,7 +10,15 @@ from course_copy import ROOT, copy_course
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lib.__main__ import main
-from lib.authoring.repository import Address, bootstrap, read_address, with_first_cells
+from lib.authoring.notebooks import normalise
+from lib.authoring.repository import (
+    GPU,
+    Address,
+    bootstrap,
+    read_address,
+    with_first_cells,
+    with_runtime,
+)
 
 OTHER = Address("https://github.com/Someone/elsewhere", "trunk")
 
@@ -108,6 +116,18 @@ def test_the_first_cells_are_put_in_place_and_the_others_kept():
     assert f"]({link})" in notebook.cells[0].source
     assert with_first_cells(notebook, "notebooks/02_x.ipynb", OTHER) == notebook
     assert [cell.id for cell in draft.cells] == ["title", "one"]
+
+
+def test_colab_is_asked_for_a_gpu_by_those_that_use_one():
+    draft = normalise(new_notebook())
+    asked = with_runtime(draft, "exercises/09_long.ipynb")
+    assert asked.metadata == draft.metadata | GPU
+    assert with_runtime(asked, "notebooks/02_x.ipynb") == draft
+    mine = new_notebook(
+        metadata={"accelerator": "GPU", "colab": {"name": "mine.ipynb"}}
+    )
+    assert normalise(mine).metadata == draft.metadata | GPU
+    assert "accelerator" not in draft.metadata
 
 
 def test_the_badge_of_a_notebook_that_points_elsewhere_is_found(copied, capsys):

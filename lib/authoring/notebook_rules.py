@@ -16,7 +16,14 @@ from lib.authoring.chapter_limits import CHAPTER_LIMITS
 from lib.authoring.chapter_rules import CHAPTER_RULES
 from lib.authoring.notebook_numbers import without_code
 from lib.authoring.notebook_page import Page
-from lib.authoring.repository import BADGE_ID, BOOTSTRAP_ID, badge, bootstrap
+from lib.authoring.repository import (
+    BADGE_ID,
+    BOOTSTRAP_ID,
+    GPU,
+    badge,
+    bootstrap,
+    runtime,
+)
 from lib.grading.solutions import tags
 
 TEXT_LIMIT = 3_000  # characters of text output a cell
@@ -59,6 +66,19 @@ def first_cells(page: Page) -> Iterator[str]:
             yield f"cell {position + 1} is not the cell {name!r}: run `python -m lib repository`"
         elif cell.source != source:
             yield f"cell {name!r} does not follow from the address in _config.yml: run `python -m lib repository`"
+
+
+def right_runtime(page: Page) -> Iterator[str]:
+    """What uses a GPU asks Colab for one; what does not leaves it to others."""
+    wanted = runtime(page.path.as_posix())
+    asked = {
+        key: page.notebook.metadata[key] for key in GPU if key in page.notebook.metadata
+    }
+    if asked != wanted:
+        yield (
+            f"its metadata asks Colab for {asked or 'nothing'}, expected {wanted or 'nothing'}: "
+            "run `python -m lib repository`"
+        )
 
 
 def calm_outputs(page: Page) -> Iterator[str]:
@@ -150,6 +170,7 @@ EVERY_NOTEBOOK = (
     executed_in_order,
     stable_ids,
     first_cells,
+    right_runtime,
     calm_outputs,
     nothing_is_exempt,
     pictures_have_alt,

@@ -18,7 +18,7 @@ from nbformat import v4
 
 from lib.authoring.notebook_page import Page
 from lib.authoring.notebook_rules import broken_rules
-from lib.authoring.repository import FOLDED, NOTEBOOK_FOLDERS, read_address
+from lib.authoring.repository import FOLDED, GPU, NOTEBOOK_FOLDERS, read_address
 from lib.explore import BOOK_FOLDER
 from lib.grading.solutions import tags
 
@@ -61,12 +61,13 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A copy of `notebook` without what differs between machines and editors, and without widgets.
 
-    Kept: sources, cell ids, tags, execution counts, and outputs but for their widget views. A cell that a tag folds
-    in the book is folded in JupyterLab and on Colab too.
+    Kept: sources, cell ids, tags, execution counts, outputs but for their widget views, and that Colab is asked for
+    a GPU. A cell that a tag folds in the book is folded in JupyterLab and on Colab too.
     """
     plain = copy.deepcopy(notebook)
+    asked = GPU if plain.metadata.get("accelerator") == GPU["accelerator"] else {}
     plain.metadata = nbformat.from_dict(
-        {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
+        {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}, **asked}
     )
     plain.nbformat, plain.nbformat_minor = 4, 5
     for cell in plain.cells:

@@ -1,8 +1,8 @@
 """The repository's address: it stands in `_config.yml` alone, and this module writes it everywhere else.
 
-``python -m lib repository`` writes the Colab badge, the bootstrap cell and the links to Colab of every notebook, and
-the lines of the project's pages that name the address. With ``--check`` it changes nothing and lists each place
-that differs.
+``python -m lib repository`` writes the Colab badge, the bootstrap cell, the links to Colab and the runtime of every
+notebook, and the lines of the project's pages that name the address. With ``--check`` it changes nothing and lists
+each place that differs.
 """
 
 import argparse
@@ -29,6 +29,10 @@ LINK_WITH_COLAB = re.compile(
 
 # Cell metadata that folds the source away in JupyterLab and on Colab; a click unfolds it.
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+
+# The numbers of the notebooks that ask Colab for a GPU, and how they ask.
+ON_A_GPU = (5, 9)
+GPU = {"accelerator": "GPU", "colab": {"gpuType": "T4"}}
 
 BOOTSTRAP = """\
 # Finds the course's package, `lib`. On Colab it installs the package first;
@@ -158,6 +162,18 @@ def with_first_cells(
     return nbformat.NotebookNode({**notebook, "cells": [first, second, *others]})
 
 
+def runtime(path: str) -> dict:
+    """The metadata by which the notebook at `path` asks Colab for a GPU, or nothing where a CPU will do."""
+    return GPU if int(Path(path).name[:2]) in ON_A_GPU else {}
+
+
+def with_runtime(notebook: nbformat.NotebookNode, path: str) -> nbformat.NotebookNode:
+    """A copy of `notebook` that asks Colab for the runtime that the notebook at `path` has use for."""
+    others = {key: value for key, value in notebook.metadata.items() if key not in GPU}
+    metadata = nbformat.from_dict({**others, **runtime(path)})
+    return nbformat.NotebookNode({**notebook, "metadata": metadata})
+
+
 def derived_lines(address: Address) -> list[tuple[str, str, str]]:
     """(file, pattern, text): in that file every match of the pattern must read exactly like the text."""
     first = "notebooks/01_weighted_values.ipynb"
@@ -165,6 +181,8 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
         ("README.md", r"git clone https\S+", f"git clone {address.url}"),
         ("README.md", r"git\+https[^`\s]+", f"git+{address.url}"),
         ("README.md", r"(?<=^cd )\S+", address.name),
+        ("book/how_to_study.md", r"git clone https\S+", f"git clone {address.url}"),
+        ("book/how_to_study.md", r"(?<=^cd )\S+", address.name),
         ("README.md", r"^\[repository\]: .*", f"[repository]: {address.url}"),
         ("README.md", r"^\[book\]: .*", f"[book]: {address.book}"),
         ("README.md", r"^\[colab\]: .*", f"[colab]: {address.colab(first)}"),
@@ -206,9 +224,9 @@ def wanted_texts(root: Path) -> tuple[dict[Path, str], list[str]]:
     for folder in NOTEBOOK_FOLDERS:
         for path in sorted((root / folder).glob("*.ipynb")):
             before = nbformat.read(path, 4)
-            after = with_colab_links(
-                with_first_cells(before, f"{folder}/{path.name}", address), address
-            )
+            name = f"{folder}/{path.name}"
+            opened = with_runtime(with_first_cells(before, name, address), name)
+            after = with_colab_links(opened, address)
             if after != before:
                 wanted[path] = nbformat.writes(after) + "\n"
     return wanted, faults

@@ -60,12 +60,22 @@ def choose_backend(
     if share > WORTH_SKIPPING and n_q * n_k <= LARGE:
         return Choice("sdpa", f"{reason}, too many for skipping to pay")
     on_gpu = torch.device(device).type == "cuda" and importlib.util.find_spec("triton")
+    if on_gpu and _older(device):
+        return Choice(
+            "tiled",
+            f"{reason}, and on this GPU FlexAttention's kernels may not find the fast memory that they need",
+        )
     if on_gpu and dtype != torch.float64:  # which FlexAttention's kernels do not know
         return Choice(
             "flex",
             f"{reason}, and on this GPU FlexAttention is compiled to skip the others",
         )
     return Choice("tiled", f"{reason}, and the others are skipped")
+
+
+def _older(device: torch.device | str) -> bool:
+    """Whether this is a GPU from before Ampere (2020), such as Colab's T4: its multiprocessors share less memory."""
+    return torch.cuda.is_available() and torch.cuda.get_device_capability(device)[0] < 8
 
 
 @lru_cache(maxsize=16)

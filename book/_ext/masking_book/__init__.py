@@ -17,6 +17,7 @@ from masking_book import (
     formulas,
     fresh,
     icons,
+    not_found,
     pictures,
     playground,
     predictions,
@@ -24,6 +25,7 @@ from masking_book import (
     sliders,
     social,
     statements,
+    status,
 )
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -40,6 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         formulas,
         fresh,
         icons,
+        not_found,
         pictures,
         playground,
         predictions,
@@ -47,6 +50,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         sliders,
         social,
         statements,
+        status,
     ):
         part.setup(app)
     app.connect("config-inited", _name_folders)
