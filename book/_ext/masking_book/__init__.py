@@ -1,4 +1,4 @@
-"""What the book adds to Sphinx: statements, alternative texts, sliders, vendored MathJax, honest rebuilds.
+"""What the book adds to Sphinx: statements, usable contents, alternative texts, sliders, vendored MathJax, honest rebuilds.
 
 Each module holds one of these and says in its first lines which trap it ends.
 """
@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from masking_book import (
+    accessible,
     alternative_texts,
     bootstrap,
     fresh,
@@ -26,6 +27,7 @@ STATIC = Path(__file__).parents[1] / "static"
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the parts; Sphinx calls this once a build."""
     for part in (
+        accessible,
         alternative_texts,
         bootstrap,
         fresh,
@@ -39,6 +41,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _ship_static_files)
     for sheet in ("course.css", "explore.css", "concept_test.css"):
         app.add_css_file(sheet)
+    app.add_css_file("print.css", media="print")
     for script in ("explore.js", "concept_test.js"):
         app.add_js_file(script)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
