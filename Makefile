@@ -10,11 +10,12 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := notebooks exercises solutions
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve check test test-all lab colab bench clean
+.PHONY: help book serve pdf check test test-all lab colab bench clean
 
 help:
 	@echo "make book       build the book into _build/html"
 	@echo "make serve      show the built book at http://localhost:$(PORT)"
+	@echo "make pdf        print the built book into one PDF, _build/pdf/masking-the-future.pdf"
 	@echo "make check      run the tests that your change touches"
 	@echo "make test       run every test"
 	@echo "make test-all   the same with many random examples, then plant faults in lib, each of which a test must catch"
@@ -32,6 +33,10 @@ serve:
 	@test -f _build/html/index.html || { echo "The book is not built yet. Run: make book"; exit 1; }
 	@echo "== The book is at http://localhost:$(PORT) (stop with Ctrl-C)"
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+pdf: $(INSTALLED)
+	@echo "== Printing the book into one PDF"
+	@$(BIN)/python book/_ext/pdf.py
 
 # What `make check` and `make test` begin with.
 define STATIC
@@ -67,6 +72,8 @@ test-all: test
 
 lab: $(INSTALLED)
 	@echo "== Opening JupyterLab on the first chapter (stop with Ctrl-C)"
+	@# Lab would ask whether it may fetch news from elsewhere. Switched off in this environment alone.
+	@$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements 2> /dev/null
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_weighted_values.ipynb
 
 colab: $(INSTALLED)

@@ -19,9 +19,10 @@ TABLE = (
 )
 CELL = "border:1px solid #808080;padding:0.1em 0.5em;text-align:right"
 FILLED = "background:#3a7bc8;color:#3a7bc8"  # seen on a white and on a dark page
+# Small tiles with two stripes each: JupyterLab, which takes repeating gradients out of stored outputs, leaves them in.
 HATCHED = (
-    "background:repeating-linear-gradient(45deg,#80808066 0 2px,transparent 2px 6px);"
-    "color:transparent"
+    "background-image:linear-gradient(135deg,#808080 12%,transparent 12%,transparent 50%,#808080 50%,"
+    "#808080 62%,transparent 62%);background-size:8px 8px;color:transparent"
 )
 # A frame and a sign of its own, so that a difference is not told by colour alone.
 DIFFERENT = "outline:3px solid #d1495b;outline-offset:-2px;font-weight:bold"

@@ -1,7 +1,9 @@
-"""A slider moved in JupyterLab, in a real browser, by its keyboard."""
+"""JupyterLab in a real browser: a slider moved by its keyboard, a stored table, no news."""
 
 import base64
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,8 +16,10 @@ from urllib.request import urlopen
 import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from slider_probe import decode
+
+from lib.grading.pictures import table
 
 SOURCE = """
 import numpy as np
@@ -28,15 +32,16 @@ def draw(window):
     figure = matrix(np.eye(3), allowed=allowed)
     return show(figure, alt=f"{allowed.sum()} of 9 pairs are allowed", cells=says)
 """
-# Lab would ask on its first start whether it may fetch news.
-SETTINGS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
 
 @pytest.fixture
 def lab(chromium, tmp_path):
     """The address of a JupyterLab of its own, on a folder with one notebook; stopped at the end."""
+    stored = new_output("display_data", {"text/html": table("", np.tri(2, dtype=bool))})
     notebook = new_notebook(
         cells=[
+            new_code_cell("pass", outputs=[stored]),
             new_code_cell(SOURCE),
             new_code_cell("explore(draw, window=range(1, 4))"),
         ]
@@ -49,9 +54,11 @@ def lab(chromium, tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     nbformat.write(notebook, folder / "sliders.ipynb")
-    settings = tmp_path / "config" / "lab" / "user-settings" / SETTINGS
+    # What `make lab` switches off.
+    plugin = re.search(r"labextension disable (\S+)", MAKEFILE.read_text("utf-8"))[1]
+    settings = tmp_path / "config" / "labconfig" / "page_config.json"
     settings.parent.mkdir(parents=True)
-    settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    settings.write_text(json.dumps({"disabledExtensions": {plugin: True}}))
     homes = {
         f"JUPYTER_{kind}_DIR": str(tmp_path / kind.lower())
         for kind in ("CONFIG", "DATA", "RUNTIME")
@@ -117,6 +124,7 @@ def test_a_slider_moves_in_jupyterlab(lab, open_page):
     page = open_page(f"{lab}/lab/tree/sliders.ipynb")
     # The status bar tells what the kernel said; before that, Lab forgets the results of cells that are run.
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    assert_stored_table_is_hatched(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     image = page.locator(".jp-OutputArea-output img")
@@ -151,3 +159,15 @@ def test_a_slider_moves_in_jupyterlab(lab, open_page):
     x = place["x"] + place["width"] * (left + width / 3)
     y = place["y"] + place["height"] * (top + height * 2 / 3)
     assert (framed["x"], framed["y"]) == pytest.approx((x, y), abs=2)
+    # Lab asks for it within its first seconds.
+    assert page.get_by_text("Jupyter news").count() == 0
+
+
+def assert_stored_table_is_hatched(page):
+    """What Lab has not computed itself it cleans of styles that it does not know."""
+    pictures = page.locator(".jp-OutputArea-output td").evaluate_all(
+        "cells => cells.map(cell => getComputedStyle(cell).backgroundImage)"
+    )
+    assert ["gradient" in picture for picture in pictures] == [False, True] + 2 * [
+        False
+    ]

@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from masking_book import (
+    accessible,
     alternative_texts,
     bootstrap,
     executed,
@@ -35,6 +36,7 @@ TEMPLATES = STATIC.with_name("templates")
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the parts; Sphinx calls this once a build."""
     for part in (
+        accessible,
         alternative_texts,
         bootstrap,
         executed,
@@ -56,6 +58,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _name_folders)
     for sheet in ("course.css", "explore.css", "concept_test.css"):
         app.add_css_file(sheet)
+    app.add_css_file("print.css", media="print")
     for script in ("explore.js", "concept_test.js"):
         app.add_js_file(script)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
