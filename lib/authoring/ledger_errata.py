@@ -24,8 +24,8 @@ What else the documents say, and much of it is right, stands on the [Map of the 
 COLUMNS = ("item", "what the document says", "what is true", "where it is shown")
 MISSING = "What is missing"
 ABOUT_MISSING = """\
-What a learner needs and looks for in vain, and seven questions that document 004 asks and leaves open. Chapters answer \
-them."""
+What a learner needs and looks for in vain, and seven questions that document 004 asks and leaves open. Chapters \
+answer them."""
 REFERENCES = "The references"
 LISTS = ("A59", "B59")  # what is said of all references of a document
 
@@ -41,9 +41,9 @@ class Group(NamedTuple):
 GROUPS = (
     Group(
         "A score of zero hides nothing",
-        "One mistake, made six times. Whoever builds a mask so has a model that reads the future, trains to a "
-        "splendid loss and cannot write. Both documents know better elsewhere: the worked example of 000 adds "
-        "$-\\infty$, and the program of 004 fills it in.",
+        "One mistake, made six times. A model that is built so reads the future: chapter 5 trains one, and its loss is "
+        "impossible in one pass and worse than guessing when it is asked honestly. Both documents know better "
+        "elsewhere: the worked example of 000 adds $-\\infty$, and the program of 004 fills it in.",
         ("A20", "A21", "A44", "B16", "B17", "B45"),
     ),
     Group(
