@@ -204,9 +204,12 @@ def test_the_errata_tell_what_is_wrong_and_which_reference_supports_its_sentence
     root, monkeypatch
 ):
     wrong = ROW | {"verdict": "wrong"}
-    expect(monkeypatch, wrong, REFERENCE)
+    question = ROW | {"id": "B28", "document": "004", "verdict": "missing"}
+    lacking = ROW | {"id": "C1", "document": None, "term": None}
+    rows = wrong, REFERENCE, question, lacking
+    expect(monkeypatch, *rows)
     monkeypatch.setattr(ledger_errata, "GROUPS", (Group("Title", "Lead.", ("A1",)),))
-    write(root, wrong, REFERENCE)
+    write(root, *rows)
     assert main(["ledger"]) == 0
     page = (root / ERRATA).read_text("utf-8")
     assert "The two documents make 1 statements. 0 are right" in page

@@ -60,7 +60,8 @@ def main(arguments: argparse.Namespace) -> int:
         faults = derived.settle(wanted, root, "ledger", check=arguments.check)
     return derived.report(
         faults,
-        f"{LEDGER}: its {len(rows)} rows are in order; {MAP}, {ERRATA} and the chapters follow from them.",
+        f"{LEDGER}: its {len(rows)} rows are in order; {MAP}, {ERRATA} and the chapters follow from them, "
+        f"{REFERENCES} from {WORKS}.",
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pybtex.database import Entry
 
 from lib import markdown
+from lib.authoring.ledger_items import CITED
 from lib.authoring.ledger_pages import claim, place_and_proof, proof
 
 ERRATA = "book/errata.md"
@@ -82,7 +83,7 @@ A reference is there to be followed. Those of document 004 are easy to follow: e
 beside the sentence that cites it. No cell can prove what somebody has written, so the verdicts of this section come \
 from reading, and the last column names a work that does support what can be said."""
 REFERENCE_COLUMNS = (
-    "reference",
+    "item",
     "the sentence, and the quotation given for it",
     "does it support it?",
     "what does",
@@ -102,7 +103,7 @@ def render(rows: list[dict], works: Mapping[str, Entry]) -> str:
         return markdown.table(COLUMNS, cells)
 
     count = Counter(row["verdict"] for row in rows if _is_statement(row))
-    parts = [PREFACE.format(statements=count.total(), items=len(rows), count=count)]
+    parts = [PREFACE.format(statements=count.total(), count=count)]
     for title, lead, items in GROUPS:
         parts.append(f"## {title}\n\n{lead}\n\n{table(items)}\n")
     parts.append(f"## {MISSING}\n\n{ABOUT_MISSING}\n\n{table(LEFT_OUT)}\n")
@@ -134,7 +135,7 @@ def _references(rows: list[dict], works: Mapping[str, Entry]) -> str:
 
 def is_reference(row: dict) -> bool:
     """Whether the row is about one of the references R1 to R22."""
-    return row["id"].startswith("R")
+    return row["id"] in CITED
 
 
 def _is_statement(row: dict) -> bool:

@@ -19,6 +19,8 @@ def _ids(kind: str, first: int, last: int) -> tuple[str, ...]:
     return tuple(f"{kind}{number}" for number in range(first, last + 1))
 
 
+CITED = _ids("R", 1, 22)
+
 SECTIONS = {
     "000": (
         Section("Title and introduction", "Introdução", _ids("A", 1, 4)),
@@ -65,7 +67,7 @@ SECTIONS = {
         Section("Implementation", "Implementação Prática", _ids("B", 49, 51)),
         Section("Conclusion", "Conclusão", _ids("B", 52, 55)),
         Section("Advanced questions", "Questões Avançadas", _ids("B", 56, 58)),
-        Section("References", "Referências", (*_ids("B", 59, 59), *_ids("R", 1, 22))),
+        Section("References", "Referências", (*_ids("B", 59, 59), *CITED)),
     ),
 }
 LACKING = (*_ids("A", 60, 61), *_ids("B", 60, 60), *_ids("C", 1, 13))
