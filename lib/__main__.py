@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "ledger": (
         "lib.authoring.ledger",
-        "write the map of the documents from book/ledger.yml, or check it",
+        "write the map of the documents, the errata and the references, or check them",
     ),
     "zoo": (
         "lib.authoring.zoo",

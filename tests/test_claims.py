@@ -30,6 +30,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from lib.authoring import ledger
 from lib.authoring.chapter_rules import numbers_are_computed
+from lib.authoring.ledger_items import DOCUMENT_OF
 from lib.authoring.ledger_pages import LINE_BY_LINE
 from lib.authoring.notebook_numbers import prose_numbers
 from lib.authoring.notebook_page import Page
@@ -149,14 +150,6 @@ def test_a_row_that_no_longer_fits_is_an_error(tmp_path):
         objecting_cell(replace(CLAIMS[0], place="scores-moody"), tmp_path)
 
 
-def test_every_wrong_claim_is_put_back_and_its_proof_objects():
-    """A row of the ledger that says *wrong* names a cell; putting the claim back must make that cell fail."""
-    objections = {
-        (item, f"{claim.chapter}#{claim.fails}")
-        for claim in CLAIMS
-        for item in claim.items
-    }
-    rows = ledger.read(ROOT)
-    wrong = {(row["id"], row["proof"]) for row in rows if row["verdict"] == "wrong"}
-    assert wrong <= objections
-    assert {item for item, _ in objections} <= {row["id"] for row in rows}
+def test_what_is_put_back_is_a_claim_of_the_documents():
+    """That each claim called wrong is put back is checked by ``python -m lib ledger --check``."""
+    assert {item for item, _ in ledger.read_objections(ROOT)} <= DOCUMENT_OF.keys()

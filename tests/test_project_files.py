@@ -119,6 +119,7 @@ def test_the_readme_gives_the_commands_that_make_runs():
 
 def test_what_is_generated_is_marked_as_such():
     generated = [*ROOT.glob("exercises/*.ipynb"), ROOT / "book/map.md"]
+    generated += [ROOT / "book/errata.md", ROOT / "book/references.md"]
     generated += [*ROOT.glob("lib/grading/references/exercise_*.py")]
     generated += [ROOT / "book/bug_zoo.md", *ROOT.glob("book/concept_test_*.md")]
     by_hand = [*ROOT.glob("solutions/*.ipynb"), *ROOT.glob("book/*.yml")]

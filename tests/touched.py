@@ -27,7 +27,7 @@ LIVE = ["tests/test_claims.py", "tests/test_sliders_live.py"]
 WATCHED = {
     "tests/test_*.py": "{file}",
     "tests/browser/test_*.py": "{file}",
-    "tests/claims.*": "tests/test_claims.py",
+    "tests/claims.*": "tests/test_claims.py tests/test_ledger.py",
     "tests/live_run.py": "tests/test_claims.py tests/test_sliders_live.py",
     "tests/recorded_kernel.py": "tests/test_sliders_live.py",
     "tests/*_probe.py": "tests/test_claims.py tests/test_sliders_live.py",

@@ -1,13 +1,14 @@
 """What is written from the ledger: the page *Map of the documents*, and the section that closes each chapter."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
+from pybtex.database import Entry
 
 from lib import markdown
-
-DOCUMENTS = ("000", "004", None)
+from lib.authoring.ledger_items import LACKING, SECTIONS
+from lib.authoring.ledger_works import citation
 
 MAP = "book/map.md"
 PREFACE = """\
@@ -15,10 +16,12 @@ PREFACE = """\
 # Map of the documents
 
 This course follows two documents, written in Portuguese, claim by claim: 000, on weighted values, and 004, on
-masking the future. Each row below is one claim, told in our own words; numbers and formulas stand as they do there.
-In brackets is the document's own word. The verdict says whether the claim holds. The last column leads to the place
-where the course treats it, and names the cell or test that settles it. Items that start with C are what the documents
-lack.
+masking the future. Read this page beside them: it goes through both in their order, and ends with what they lack. Each
+row is one claim, told in our own words; numbers and formulas stand as they do there. In brackets is the document's own
+word. The verdict says whether the claim holds. The last column leads to the place where the course treats it, and names
+what settles it: a cell, a test or, for what somebody has written, a work.
+
+If you want only what is wrong, read the [Errata](errata.md).
 """
 COLUMNS = ("item", "what the document says", "what is true", "where")
 
@@ -38,14 +41,20 @@ our own words; in brackets is the document's own. All of them stand in the [Map 
 </details>"""
 
 
-def render(rows: list[dict]) -> str:
-    """The page *Map of the documents* as Markdown: one table for each document, with links relative to ``book/``."""
+def render(rows: list[dict], works: Mapping[str, Entry]) -> str:
+    """The page *Map of the documents* as Markdown: a table for each section, with links relative to ``book/``."""
+    by_id = {row["id"]: row for row in rows}
+
+    def table(items: Iterable[str]) -> str:
+        claims = [by_id[item] for item in items if item in by_id]
+        return f"{_table(claims, lambda row: place_and_proof(row, works))}\n"
+
     parts = [PREFACE]
-    for document in DOCUMENTS:
-        if claims := [row for row in rows if row["document"] == document]:
-            title = f"Document {document}" if document else "What the documents lack"
-            parts += [f"## {title}\n", _table(claims, _place_on_the_map) + "\n"]
-    return "\n".join(parts)
+    for document, sections in SECTIONS.items():
+        parts.append(f"## Document {document}\n")
+        for title, original, items in sections:
+            parts += [f"### {title} (*{original}*)\n", table(items)]
+    return "\n".join([*parts, "## What the documents lack\n", table(LACKING)])
 
 
 def with_line_by_line(
@@ -64,7 +73,7 @@ def _table(rows: Iterable[dict], place: Callable[[dict], str]) -> str:
     cells = (
         (
             row["id"],
-            _claim(row),
+            claim(row),
             f"**{row['verdict'].capitalize()}.** {row['truth']}",
             place(row),
         )
@@ -73,7 +82,7 @@ def _table(rows: Iterable[dict], place: Callable[[dict], str]) -> str:
     return markdown.table(COLUMNS, cells)
 
 
-def _claim(row: dict) -> str:
+def claim(row: dict) -> str:
     """What the document says, and in brackets the document's own word for it."""
     if row["term"] is None:
         return row["says"]
@@ -81,11 +90,19 @@ def _claim(row: dict) -> str:
     return f"{row['says'].removesuffix('.')} (*{row['term']}*){stop}"
 
 
-def _place_on_the_map(row: dict) -> str:
+def place_and_proof(row: dict, works: Mapping[str, Entry]) -> str:
+    """Where a claim is treated, as a link from a page in ``book/``, and what settles it."""
     within_book = row["page"].startswith("book/")
     page = row["page"].removeprefix("book/") if within_book else f"../{row['page']}"
-    kind, mark = ("test", "::") if "::" in row["proof"] else ("cell", "#")
-    return f"{_link(row, page)}, {kind} `{row['proof'].rpartition(mark)[2]}`"
+    return f"{_link(row, page)}, {proof(row, works)}"
+
+
+def proof(row: dict, works: Mapping[str, Entry]) -> str:
+    """What settles a claim: a cell or a test by its name, or a work."""
+    file, _, name = row["proof"].partition("::" if "::" in row["proof"] else "#")
+    if file.endswith(".bib"):
+        return citation(works, name)
+    return f"{'test' if file.endswith('.py') else 'cell'} `{name}`"
 
 
 def _place_in_the_chapter(row: dict) -> str:
