@@ -227,6 +227,14 @@ def test_a_work_is_told_in_full_with_its_key_as_anchor(root):
     )
 
 
+def test_works_stand_by_first_author(root):
+    file = root / ledger_works.WORKS
+    other = WORK.replace("noether1918", "abel").replace("E. Noether", "E. Zeta")
+    file.write_text(other + WORK)
+    page = ledger_works.render(ledger_works.read(file))
+    assert page.index("E. Noether") < page.index("E. Zeta")
+
+
 @pytest.mark.parametrize(
     ("authors", "shown", "cited"),
     [
