@@ -227,6 +227,14 @@ def test_a_work_is_told_in_full_with_its_key_as_anchor(root):
     )
 
 
+def test_works_stand_by_first_author(root):
+    file = root / ledger_works.WORKS
+    other = WORK.replace("noether1918", "abel").replace("E. Noether", "E. Zeta")
+    file.write_text(other + WORK)
+    page = ledger_works.render(ledger_works.read(file))
+    assert page.index("E. Noether") < page.index("E. Zeta")
+
+
 @pytest.mark.parametrize(
     ("authors", "shown", "cited"),
     [
@@ -332,7 +340,7 @@ def test_the_course_s_own_ledger_is_in_order(monkeypatch, capsys):
     assert main(["ledger", "--check"]) == 0, capsys.readouterr().out
 
 
-def test_one_reference_in_22_supports_its_sentence():
+def test_of_the_course_s_own_references_one_supports_its_sentence():
     rows = filter(ledger_errata.is_reference, ledger.read(ROOT))
     count = Counter(row["verdict"] for row in rows)
     assert count == {"right": 1, "imprecise": 5, "unsupported": 16}
@@ -341,7 +349,7 @@ def test_one_reference_in_22_supports_its_sentence():
 ADDRESS = re.compile(r"arxiv\.org/(?:abs|pdf)/([\d.]+\d)|doi\.org/([^)\"\s\\]+)")
 
 
-def test_every_work_is_cited_and_every_cited_work_is_listed():
+def test_the_course_s_own_works_are_cited_and_what_is_cited_is_listed():
     works = ledger_works.read(ROOT / ledger_works.WORKS)
     files = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("solutions/*.ipynb")]
     files += [ROOT / "book" / f"{name}.md" for name in ("index", "notation", "bug_zoo")]

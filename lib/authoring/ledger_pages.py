@@ -17,9 +17,9 @@ PREFACE = """\
 
 This course follows two documents, written in Portuguese, claim by claim: 000, on weighted values, and 004, on
 masking the future. Read this page beside them: it goes through both in their order, and ends with what they lack. Each
-row is one claim, told in our own words; numbers and formulas stand as they do there. In brackets is the document's own
-word. The verdict says whether the claim holds. The last column leads to the place where the course treats it, and names
-what settles it: a cell, a test or, for what somebody has written, a work.
+row is one claim, told in our own words, but with the document's numbers and formulas; in brackets is its own word. The
+verdict says whether the claim holds. The last column leads to the place where the course treats it, and names what
+settles it: a cell, a test or, for what somebody has written, a work.
 
 If you want only what is wrong, read the [Errata](errata.md).
 """
