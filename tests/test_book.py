@@ -562,6 +562,7 @@ def test_folded_code_says_what_it_did(pages):
         "How this was computed",
         "How this is checked",
         "Code that is used below",
+        "The check",
     }
 
 

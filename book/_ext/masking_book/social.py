@@ -1,7 +1,7 @@
 """What search engines and other sites show of a page: its title, its first sentences, its address.
 
 sphinxext-opengraph writes the tags. Left alone it would describe every chapter by the words of its Colab badge. The
-address of the published book is derived from the repository's (`python -m lib repository`), so it is not in _config.yml.
+address of the published book is derived from the repository's (`python -m lib repository`), so it stands in no setting.
 """
 
 from docutils import nodes
