@@ -12,6 +12,8 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 ASSERTION = re.compile(r"^\s*assert\b", re.MULTILINE)
+# The check of an exercise (lib.grading.checks).
+CHECK = re.compile(r"^@check\(", re.MULTILINE)
 
 
 def setup(app: Sphinx) -> None:
@@ -40,14 +42,18 @@ class NameFolds(SphinxTransform):
 
 def what_it_did(cell: nodes.container) -> str:
     """The words on a fold."""
-    output = _part(cell, "cell_output")
+    code, output = _part(cell, "cell_input").astext(), _part(cell, "cell_output")
+    if CHECK.search(code):
+        return "The check"
     if output is None:
-        checks = ASSERTION.search(_part(cell, "cell_input").astext())
-        return "How this is checked" if checks else "Code that is used below"
-    drawn = next(output.findall(nodes.image), None) or any(
-        "<figure" in html.astext() for html in output.findall(nodes.raw)
-    )
-    return "How this was drawn" if drawn else "How this was computed"
+        return (
+            "How this is checked"
+            if ASSERTION.search(code)
+            else "Code that is used below"
+        )
+    if any(output.findall(nodes.image)) or any(output.findall(nodes.raw)):
+        return "How this was drawn"
+    return "How this was computed"
 
 
 def _is_folded(node: nodes.Node | None) -> bool:
