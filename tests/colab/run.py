@@ -15,6 +15,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nbformat
+
+from lib.authoring.notebook_page import Page
+from lib.authoring.notebook_rules import first_cells, right_runtime
 from lib.authoring.repository import NOTEBOOK_FOLDERS, Address, read_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,6 +146,7 @@ def colab_environment(scratch: Path, address: Address) -> dict[str, str]:
     return inherited | {
         "GIT_CONFIG_GLOBAL": str(config),
         "GIT_TERMINAL_PROMPT": "0",
+        "CUDA_VISIBLE_DEVICES": "",  # a runtime without a GPU
         "OMP_NUM_THREADS": str((os.cpu_count() or 1) // JOBS),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONPATH": str(HERE / "stand_in"),
@@ -155,6 +160,8 @@ def run_alone(
 
     `before`: the packages that are installed when it starts.
     """
+    if faults := astray(path):
+        return faults
     own = folder.with_suffix(".venv")
     python = python_beside(PYTHON, own)
     folder.mkdir()
@@ -174,6 +181,14 @@ def run_alone(
     if removed or len(added) != 1 or not is_course(*added):
         return f"the bootstrap cell changed more than the course: added {sorted(added)}, removed {sorted(removed)}"
     return ""
+
+
+def astray(path: Path) -> str:
+    """What would lead a reader of the notebook elsewhere before it runs: its badge, bootstrap cell or runtime."""
+    root = path.parents[1]
+    notebook = nbformat.read(path, 4)
+    page = Page(root, path.relative_to(root), notebook, read_address(root))
+    return "\n".join([*first_cells(page), *right_runtime(page)])
 
 
 def python_beside(python: Path, folder: Path) -> Path:
