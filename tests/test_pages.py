@@ -138,7 +138,10 @@ def book(tmp_path_factory):
     (folder / "book/_toc.yml").write_text(yaml.safe_dump(toc))
     for path, title in (("notebooks/run", "I run"), ("exercises/stored", "I do not")):
         (folder / path).parent.mkdir()
-        python = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        python = {
+            "kernelspec": {"name": "python3", "display_name": "Python 3"},
+            "language_info": {"name": "python"},
+        }
         cells = [nbformat.v4.new_markdown_cell(f"# {title}"), new_code_cell("1")]
         nbformat.write(
             new_notebook(cells=cells, metadata=python), folder / f"{path}.ipynb"
