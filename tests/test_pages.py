@@ -1,10 +1,9 @@
-"""The pages around the chapters: the glossary, the moving picture of the start page, the status and 404 pages."""
+"""The pages around the chapters: the glossary, the status page and the page for what is not there."""
 
 import re
 import shutil
 import sys
 from datetime import UTC, datetime
-from html import unescape
 from urllib.parse import urlsplit
 
 import nbformat
@@ -17,9 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from lib.authoring.ledger import headings
 from lib.authoring.repository import read_address
-from lib.figures.moving import moving_mask
 from lib.markdown import slug
-from lib.masks import causal, window
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from masking_book.statements import name
@@ -72,51 +69,6 @@ def test_every_definition_of_the_chapters_is_in_the_glossary():
     defined = {a for a, lead in statements().items() if lead.startswith("Definition")}
     assert len(defined) >= 4
     assert defined <= set(re.findall(r"\(#([\w-]+)\)", GLOSSARY))
-
-
-# ---- the moving picture ----
-
-
-TOKENS = ("a<b", "bank", "of", "the")
-MASK = causal & window(2)
-WEIGHTS = MASK.dense(4) / MASK.dense(4).sum(axis=1, keepdims=True)
-
-
-@pytest.fixture(scope="module")
-def moving():
-    picture = moving_mask(TOKENS, WEIGHTS, MASK.dense(4), alt="Four words & a mask.")
-    return picture, BeautifulSoup(picture.svg, "html.parser").svg
-
-
-def test_the_picture_shows_the_mask_and_its_weights(moving):
-    _, svg = moving
-    rows = svg.select("g.mask-row")
-    for row, weights, allowed in zip(rows, WEIGHTS, MASK.dense(4), strict=True):
-        shown = row.select(".mask-weight")
-        assert [float(cell["fill-opacity"]) for cell in shown] == weights[
-            allowed
-        ].tolist()
-        hatched = [cell["x"] for cell in row.select(".mask-future")]
-        columns = [cell["x"] for cell in row.select(".mask-cell")]
-        assert hatched == np.array(columns)[~allowed].tolist()
-    words = [text.get_text() for text in svg.select("text")]
-    assert words == [token for token in TOKENS for _ in "xy"]
-
-
-def test_the_picture_is_light_has_words_and_stands_still_where_it_is_asked_to(moving):
-    picture, svg = moving
-    assert svg["aria-label"] == str(picture) == "Four words & a mask."
-    assert len(picture.svg) < 30_000 / 4  # eight words have four times the pairs
-    style = unescape(svg.style.get_text())
-    still, _, moves = style.partition(
-        "@media screen and (prefers-reduced-motion: no-preference)"
-    )
-    assert "animation" not in still
-    assert moves.count("animation:") == 2
-    assert "infinite" not in moves
-    assert [g["style"] for g in svg.select("g.mask-row")] == [
-        f"--row:{i}" for i in range(4)
-    ]
 
 
 # ---- the status page and the page for what is not there, in a small book ----
