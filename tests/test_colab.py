@@ -13,6 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from lib.authoring.repository import Address
+from lib.device import SWITCH
 
 HERE = Path(__file__).parent / "colab"
 run = SimpleNamespace(**runpy.run_path(str(HERE / "run.py"), run_name="run"))
@@ -66,6 +67,8 @@ def test_a_notebook_that_runs_is_well(tmp_path):
         ("1 / 0", "ZeroDivisionError"),
         ("import os\nos._exit(1)", "died"),
         ("explore = len\nexplore([])", "calls explore but shows no widget"),
+        ("import a_package_that_colab_lacks", "ModuleNotFoundError"),
+        ("device = str\ndevice()", "does not tell how to switch"),
     ],
 )
 def test_a_failure_names_the_cell(tmp_path, code, said):
@@ -73,6 +76,42 @@ def test_a_failure_names_the_cell(tmp_path, code, said):
     assert done.returncode != 0
     assert "cell 'the-cell'" in done.stderr
     assert said in done.stderr
+
+
+def test_a_runtime_without_a_gpu_is_told_how_to_switch(tmp_path):
+    """And the sentence, which is not stored, is no difference."""
+    code = f"device = lambda: print({SWITCH!r})\ndevice()\nprint('one')\n1 + 1"
+    outputs = [
+        new_output("stream", text="one\n"),
+        new_output("execute_result", data={"text/plain": "2"}),
+    ]
+    done = executed(tmp_path, code, execution_count=1, outputs=outputs)
+    assert done.returncode == 0, done.stderr
+
+
+CHAPTER = "notebooks/09_long_sequences_on_the_gpu.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda n: n.cells[0].update(source=n.cells[0].source.replace("09", "08")), "'colab-badge' does not follow"),
+        (lambda n: n.cells[1].update(source=n.cells[1].source + "\n!pip install torch"), "'bootstrap' does not follow"),
+        (lambda n: n.cells.pop(1), "cell 2 is not the cell 'bootstrap'"),
+        (lambda n: n.metadata.pop("accelerator"), "expected {'accelerator': 'GPU'"),
+    ],
+    ids=["badge", "bootstrap", "no bootstrap", "no GPU"],
+)  # fmt: skip
+def test_what_leads_elsewhere_is_found_before_it_runs(tmp_path, spoil, said):
+    notebook = nbformat.read(run.ROOT / CHAPTER, 4)
+    path = tmp_path / CHAPTER
+    path.parent.mkdir()
+    (tmp_path / "_config.yml").write_bytes((run.ROOT / "_config.yml").read_bytes())
+    nbformat.write(notebook, path)
+    assert run.astray(path) == ""
+    spoil(notebook)
+    nbformat.write(notebook, path)
+    assert said in run.run_alone(path, tmp_path / "1", {}, set())
 
 
 @pytest.mark.parametrize(("stored", "status"), [("one\n2", 0), ("one\n3", 1)])

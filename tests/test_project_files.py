@@ -44,7 +44,17 @@ def test_the_code_in_the_readme_runs():
 
 
 def test_the_workflows_are_there():
-    assert [path.stem for path in WORKFLOWS] == ["book", "tests"]
+    assert [path.stem for path in WORKFLOWS] == ["book", "tests", "weekly"]
+
+
+def test_once_a_week_the_notebooks_run_as_on_colab_and_only_then_the_book_is_published():
+    weekly = yaml.safe_load((ROOT / ".github/workflows/weekly.yml").read_text())
+    started_by = weekly[True]  # YAML takes the word `on` for a truth value
+    assert started_by["schedule"]
+    colab, book = weekly["jobs"]["colab"], weekly["jobs"]["book"]
+    assert "make colab" in [step.get("run") for step in colab["steps"]]
+    assert book["needs"] == "colab"
+    assert (ROOT / book["uses"]).samefile(ROOT / ".github/workflows/book.yml")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

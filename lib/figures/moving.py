@@ -1,7 +1,8 @@
 """The moving picture of the start page: a mask that comes into force row by row, drawn in the page itself.
 
-It is one SVG element with a style of its own: no script, no file to fetch. It moves once and then stands still; for readers
-who have asked for less motion, and on paper, it stands from the beginning.
+It is one SVG element with a style of its own: no script, no file to fetch. It moves once and then stands still; for
+readers who have asked for less motion, and on paper, it stands from the beginning. The names of its classes begin with
+`mask-`, because a page may have a style for `row` or `cell`.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,12 @@ SECONDS = 0.9  # for each row
 STYLE = """\
 .moving-mask {{ display: block; width: min(100%, {width}px); height: auto; margin: 1rem auto; color: inherit; }}
 .moving-mask text {{ fill: currentColor; font: 13px sans-serif; }}
-.moving-mask .cell {{ fill: none; stroke: currentColor; stroke-opacity: .3; }}
-.moving-mask .weight {{ fill: #2f7fd1; }}
-.moving-mask .query {{ fill: none; stroke: #d9762b; stroke-width: 3; transform: translateY({last}px); }}
+.moving-mask .mask-cell {{ fill: none; stroke: currentColor; stroke-opacity: .3; }}
+.moving-mask .mask-weight {{ fill: #2f7fd1; }}
+.moving-mask .mask-query {{ fill: none; stroke: #d9762b; stroke-width: 3; transform: translateY({last}px); }}
 @media screen and (prefers-reduced-motion: no-preference) {{
-  .moving-mask .row {{ animation: masked {seconds}s ease-out calc(var(--row) * {seconds}s + 1s) backwards; }}
-  .moving-mask .query {{ animation: asks {all}s steps({n}, jump-none) 1s backwards; }}
+  .moving-mask .mask-row {{ animation: masked {seconds}s ease-out calc(var(--row) * {seconds}s + 1s) backwards; }}
+  .moving-mask .mask-query {{ animation: asks {all}s steps({n}, jump-none) 1s backwards; }}
   @keyframes masked {{ from {{ opacity: 0; }} }}
   @keyframes asks {{ from {{ transform: none; }} }}
 }}"""
@@ -72,7 +73,7 @@ def moving_mask(
         )
     for i in range(n):
         cells = "".join(_cell(i, j, weights[i, j], allowed[i, j]) for j in range(n))
-        parts.append(f'<g class="row" style="--row:{i}">{cells}</g>')
+        parts.append(f'<g class="mask-row" style="--row:{i}">{cells}</g>')
     parts.append(_square("cell", 0, 0, n * CELL, n * CELL))
     parts.append(_square("query", 0, 0, n * CELL, CELL))
     return MovingPicture("\n".join([*parts, "</svg>"]), alt)
@@ -91,4 +92,4 @@ def _cell(i: int, j: int, weight: float, allowed: bool) -> str:
 
 def _square(kind: str, x: int, y: int, width: int, height: int, more: str = "") -> str:
     place = f'x="{LEFT + x}" y="{TOP + y}" width="{width}" height="{height}"'
-    return f'<rect class="{kind}" {place}{more}/>'
+    return f'<rect class="mask-{kind}" {place}{more}/>'

@@ -12,12 +12,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# What lib.device says on Colab without a GPU, as here. It is not stored, since notebooks are stored elsewhere.
+SWITCH = "Runtime → Change runtime type"
 
 
 def texts(cell: nbformat.NotebookNode) -> list[str]:
     """What a cell shows as text, results and printed lines."""
     outputs = cell.get("outputs", [])
-    printed = "".join(output.get("text", "") for output in outputs)
+    lines = "".join(output.get("text", "") for output in outputs).splitlines(True)
+    printed = "".join(line for line in lines if SWITCH not in line)
     shown = [output.get("data", {}).get("text/plain", "") for output in outputs]
     return [text for text in [printed, *shown] if text]
 
@@ -44,6 +47,9 @@ def main(path: str) -> str | None:
     for cell in notebook.cells:
         if texts(cell) != stored.get(cell.id, texts(cell)):
             return f"cell {cell.id!r} shows {texts(cell)}\nand stores {stored[cell.id]}"
+        asks = cell.cell_type == "code" and re.search(r"\bdevice\(\)", cell.source)
+        if asks and SWITCH not in str(cell.outputs):
+            return f"cell {cell.id!r} finds no GPU and does not tell how to switch"
         slider = re.search(r"^explore\(", cell.source, re.MULTILINE)
         shown = [output.get("data", {}) for output in cell.get("outputs", [])]
         if (

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import nbformat
 
+from lib.authoring.notebook_page import Page
+from lib.authoring.notebook_rules import first_cells, right_runtime
 from lib.authoring.repository import (
     BOOTSTRAP_ID,
     NOTEBOOK_FOLDERS,
@@ -152,6 +154,7 @@ def colab_environment(scratch: Path, address: Address) -> dict[str, str]:
     return inherited | {
         "GIT_CONFIG_GLOBAL": str(config),
         "GIT_TERMINAL_PROMPT": "0",
+        "CUDA_VISIBLE_DEVICES": "",  # a runtime without a GPU
         "OMP_NUM_THREADS": str((os.cpu_count() or 1) // JOBS),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONPATH": str(HERE / "stand_in"),
@@ -203,6 +206,8 @@ def run_alone(
 
     Afterwards the environment of `python` must have the course and the packages `before`, nothing else.
     """
+    if faults := astray(path):
+        return faults
     folder = scratch / path.relative_to(ROOT).with_suffix("")
     folder.mkdir(parents=True)
     notebook = shutil.copy(path, folder)
@@ -220,6 +225,14 @@ def run_alone(
     if removed or len(added) != 1 or not is_course(*added):
         return f"the notebook changed more than the course: added {sorted(added)}, removed {sorted(removed)}"
     return ""
+
+
+def astray(path: Path) -> str:
+    """What would lead a reader of the notebook elsewhere before it runs: its badge, bootstrap cell or runtime."""
+    root = path.parents[1]
+    notebook = nbformat.read(path, 4)
+    page = Page(root, path.relative_to(root), notebook, read_address(root))
+    return "\n".join([*first_cells(page), *right_runtime(page)])
 
 
 def python_beside(python: Path, folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """The page for an address that does not exist: GitHub Pages shows `404.html` in its place, whatever the address.
 
 So its links cannot start from where the reader believes to be. They start from the book's own address, which a
-``<base>`` element names; `_config.yml` has it.
+``<base>`` element names; `_config.yml` has it. Opened under its own name, on a disk or elsewhere, the page needs none.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,10 @@ from lib.authoring.repository import read_address
 
 NAME = "404"
 FIRST, WORDS = "notebooks/01_weighted_values", "book/glossary"
+BASE = """\
+<base href="{root}">
+<script>if (location.pathname.endsWith("/404.html")) document.querySelector("base").remove()</script>
+"""
 BODY = """\
 <h1>This page is masked</h1>
 <p>The address that you asked for is not in the book. Perhaps a page has moved, or a letter went astray.</p>
@@ -57,4 +61,4 @@ def begin_at_the_book(
     """Have every link of the page start from the book's address."""
     if name == NAME:
         root = urlsplit(read_address(Path(app.srcdir)).book).path
-        context["metatags"] = f'<base href="{root}">{context.get("metatags", "")}'
+        context["metatags"] = BASE.format(root=root) + context.get("metatags", "")
