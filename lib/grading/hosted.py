@@ -14,6 +14,7 @@ from lib.grading.wire import WAITING, BadMessage, Gone, TooLate, checked, texts
 LARGEST_GIVEN = (
     2**16
 )  # numbers in an array that a learner hands to a function of the course
+TIME_OVER = "The time for this {what} is over: other parts of it took too long."
 GRACE = 2.0  # seconds that the worker has to stop by itself
 ADDRESS = re.compile(r"0x[0-9a-fA-F]+")  # differs from run to run
 TOLD = 2000
@@ -59,21 +60,19 @@ class Notebook:
 
     def begin_check(self, seconds: float) -> None:
         """A new check, whose questions together may take so long."""
-        self._question_until = min(time.monotonic() + WAITING * seconds, self._until)
-        self._ready()
-        try:
-            self._exchange({"do": "begin", "course": self._course}, self._seconds)
-        except (
-            Gone,
-            TooLate,
-            BadMessage,
-        ):  # something that an earlier answer left behind
-            self.close()
-            self._ready()
+        self._question_until = time.monotonic() + WAITING * seconds
+        if self._worker:
+            try:
+                self._exchange({"do": "begin", "course": self._course}, self._seconds)
+            except (Gone, TooLate, BadMessage):  # what an earlier answer left behind
+                self.close()
 
     def _ready(self) -> None:
-        """See to it that a worker is there that has run every cell that it can."""
+        """See to it that a worker is there that has run every cell that it can; Wrong when there is no time left."""
+        began = time.monotonic()
         while self._worker is None:
+            if time.monotonic() > self._until:
+                raise Wrong(TIME_OVER.format(what="notebook"))
             self.starts += 1
             self._worker = self._sandbox.start()
             try:
@@ -83,6 +82,7 @@ class Notebook:
                 self.close()
                 raise RuntimeError("the worker does not start") from None
             self._run_cells()
+        self._question_until += time.monotonic() - began
 
     def _run_cells(self) -> None:
         """Run the cells in their order, then once more those that missed a name which a later cell has defined."""
@@ -145,9 +145,7 @@ class Notebook:
         self._ready()
         seconds = min(self._seconds, self._question_until - time.monotonic())
         if seconds <= 0:
-            raise Wrong(
-                "The time for this question is over: its other answers took too long."
-            )
+            raise Wrong(TIME_OVER.format(what="question"))
         functions = [a for a in arguments if isinstance(a, FunctionType)]
         given = [
             {"function": functions.index(a)} if isinstance(a, FunctionType) else a

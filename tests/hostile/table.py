@@ -52,7 +52,10 @@ for number in range(3, 64):
     try: os.write(number, struct.pack('>II', 2**32 - 1, 2**32 - 1))
     except OSError: pass
 """,
-    "NumPy patched": "import numpy\nfor name in ('array', 'asarray', 'allclose', 'array_equal', 'isfinite'): setattr(numpy, name, None)",
+    "NumPy patched": """
+import numpy
+for name in ('array', 'asarray', 'allclose', 'array_equal', 'isfinite'): setattr(numpy, name, None)
+""",
     "the worker's words patched": """
 import lib.grading.answers, lib.grading.wire
 lib.grading.answers.Answers.call = lambda *_, **__: 1 / 0
