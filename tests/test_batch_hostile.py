@@ -7,12 +7,13 @@ import json
 import os
 import re
 import shutil
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hostile.notebooks import NAME, ROOT, SOLUTION, with_cheat, with_harm
-from hostile.table import CHEATS, HARM, NOT_A_NOTEBOOK, PLACES, SPOILS_THE_REST
+from hostile.table import CHEATS, HARM, NOT_A_NOTEBOOK, PLACES
 
 from lib.__main__ import main
 from lib.grading.exercises import exercise_of
@@ -27,20 +28,30 @@ def private(student):  # {SECRET}
 """
 
 
-def require_sandbox():
-    """Skip where bubblewrap cannot work, and say why; in continuous integration it has to."""
+@cache
+def missing() -> str:
+    """Why bubblewrap cannot work here; empty where it can."""
     try:
         Sandbox().require()
     except NoSandbox as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+        return str(error)
+    return ""
+
+
+def require_sandbox():
+    """Skip where bubblewrap cannot work, and say why; in continuous integration it has to."""
+    if missing() and os.environ.get("CI") == "true":
+        pytest.fail(missing())
+    if missing():
+        pytest.skip(missing())
 
 
 def harmful():
-    """Learner → notebook, for each kind of harm in each place."""
-    for kind, harm in HARM.items():
-        for place in PLACES[-1:] if kind in SPOILS_THE_REST else PLACES:
+    """Learner → notebook, for each kind of harm: in two of the places, in turn; in `make test-all` in each."""
+    thorough = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+    for number, (kind, harm) in enumerate(HARM.items()):
+        places = PLACES if thorough else PLACES[: number % 3] + PLACES[number % 3 + 1 :]
+        for place in places:
             yield f"{kind}, {place}", with_harm(harm, place)
 
 
@@ -126,7 +137,7 @@ def earned(record):
 
 
 def test_there_are_many(records):
-    assert len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) >= 80
+    assert len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) >= 70
     assert len(records) == len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) + 7
 
 

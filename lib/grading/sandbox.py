@@ -153,8 +153,8 @@ class Sandbox:
         walls += ["--unshare-cgroup-try", "--hostname", "sandbox", "--cap-drop", "ALL"]
         if os.getuid() == 0:  # the worker gives up root by itself, before anything else
             walls += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        else:
-            walls += ["--unshare-user", "--disable-userns"]
+        else:  # alone inside: a helper of the same user would be at its mercy
+            walls += ["--unshare-user", "--disable-userns", "--as-pid-1"]
         walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
         walls += ["--perms", "1777", "--size", str(TEMPORARY), "--tmpfs", "/tmp"]
         shown = list(_shown())

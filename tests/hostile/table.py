@@ -62,9 +62,6 @@ lib.grading.answers.Answers.call = lambda *_, **__: 1 / 0
 """,
 }
 PLACES = ("in a cell of its own", "in the cell of an answer", "in an answer")
-# In an answer alone, since there they cost the other answers of the notebook, as its author wants.
-SPOILS_THE_REST = {"NumPy patched", "the worker's words patched"}
-
 # How somebody wants points without an answer. `{secrets}` are the paths that an instructor has.
 CHEATS = {
     "equal to everything": """
@@ -125,7 +122,7 @@ import glob, os
 for path in glob.glob('/**/exercise_01*', recursive=True):
     exec(open(path).read())
 """,
-    "the checks of the grader, through /proc": """
+    "the checks of the grader, through the folder proc": """
 import os
 for number in [1, os.getppid()]:
     for name in ('environ', 'cmdline', 'maps', 'mem', 'root/etc/passwd'):
@@ -206,7 +203,7 @@ NOT_A_NOTEBOOK = {
     "without cells": b'{"metadata": {}}',
     "cells that are none": b'{"cells": [1, null, "x", {"cell_type": "code", "source": {"a": 1}}]}',
     "a lone surrogate": json.dumps(
-        {"cells": [{"cell_type": "code", "source": "x = '\ud800'"}]}
+        {"cells": [{"cell_type": "code", "source": "1 / 0  # \ud800"}]}
     ).encode(),
     "a zip file": b"PK\x03\x04" + bytes(1000),
 }
