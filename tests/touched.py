@@ -35,6 +35,7 @@ WATCHED = {
     "tests/touched.py": "tests/test_touched.py",
     "tests/benchmarks/*": "tests/test_benchmarks.py",
     "tests/colab/*": "tests/test_colab.py",
+    "tests/hostile/*": "tests/test_batch_hostile.py",
     "lib/grading/references/*": "tests/test_exercises.py",
     "book/concept_test*": "tests/test_concept_answers.py tests/browser/test_concept_test_page.py",
     "book/_ext/static/concept_test.*": "tests/browser/test_concept_test_page.py",

@@ -7,6 +7,7 @@ interrupted goes on where it stopped. For instructors: book/grade_a_class.md.
 
 import argparse
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -165,8 +166,8 @@ def _graded(arguments: argparse.Namespace, course: Course, root: Path) -> list[d
     ]
     tasks = [Task(one, course, sandbox, arguments.seconds, kept) for one in found]
     todo = [task for task in tasks if task.record() is None]
-    if course.needs_torch and todo:
-        _load_torch()
+    if todo:
+        _load(course)
     with tqdm(total=len(tasks), initial=len(tasks) - len(todo), unit="learner") as bar:
         for _ in _in_processes(todo, arguments.jobs):
             bar.update()
@@ -268,10 +269,11 @@ def _in_processes(tasks: list[Task], jobs: int) -> Iterator[Task]:
             process.join()
 
 
-def _load_torch() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+def _load(course: Course) -> None:
+    """Load once what every process would load: the names of known bugs, and PyTorch where a check needs it."""
+    importlib.import_module("lib.grading.zoo")
+    if course.needs_torch:
+        importlib.import_module("torch").set_num_threads(1)
 
 
 def _merged(arguments: argparse.Namespace, course: Course, root: Path) -> list[dict]:

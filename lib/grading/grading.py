@@ -10,8 +10,9 @@ from lib.grading import checks
 from lib.grading.answers import Wrong
 from lib.grading.course import Asked, Course
 from lib.grading.feedback import Part, Result
+from lib.grading.hosted import Notebook, legible
 from lib.grading.links import BOOK
-from lib.grading.remote import Notebook, RemoteAnswers, RemoteStudent, legible
+from lib.grading.remote import RemoteAnswers, RemoteStudent
 from lib.grading.sandbox import Sandbox
 from lib.grading.submissions import (
     Submission,

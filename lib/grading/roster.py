@@ -42,7 +42,7 @@ class Roster:
         places = [n for n, name in enumerate(head) if name.strip().lower() in WHO]
         if not places:
             raise Unreadable(
-                f"--roster: expected a first line with columns such as Student, ID or Email address; got {', '.join(head)}"
+                f"--roster: expected columns such as Student, ID or Email address; the first line is {', '.join(head)}"
             )
         lines = [line + [""] * (len(head) - len(line)) for line in lines]
         rows = [tuple(line[n].strip() for n in places) for line in lines]
@@ -68,5 +68,5 @@ class Roster:
         number = by_column.get("id", "")
         return learner.lower() in names or (
             len(parts) > 1
-            and (parts[0] in names or bool(number) and number in parts[1:])
+            and (parts[0] in names or (bool(number) and number in parts[1:]))
         )

@@ -153,8 +153,10 @@ class Sandbox:
         walls += ["--unshare-cgroup-try", "--hostname", "sandbox", "--cap-drop", "ALL"]
         if os.getuid() == 0:  # the worker gives up root by itself, before anything else
             walls += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        else:
-            walls += ["--unshare-user", "--disable-userns"]
+        else:  # alone inside: a helper of the same user would be at its mercy
+            walls += ["--unshare-user", "--disable-userns", "--as-pid-1"]
+        walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+        walls += ["--perms", "1777", "--size", str(TEMPORARY), "--tmpfs", "/tmp"]
         shown = list(_shown())
         binds = [(path, path) for path in shown] + [(PACKAGE, Path(COURSE, "lib"))]
         for folder in _folders_to(inside for _, inside in binds):
@@ -163,8 +165,6 @@ class Sandbox:
             walls += ["--ro-bind", str(path), str(inside)]
         for path in _out_of_sight(shown, self.hidden):
             walls += ["--tmpfs", path, "--remount-ro", path]
-        walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-        walls += ["--perms", "1777", "--size", str(TEMPORARY), "--tmpfs", "/tmp"]
         return [*walls, "--chdir", "/tmp", "--remount-ro", "/", "--"]
 
 
@@ -201,7 +201,7 @@ def _shown() -> Iterator[Path]:
     library = sysconfig.get_config_var("INSTSONAME") or ""
     if ".so" in library:  # Python itself, where it is a shared library
         paths.append(os.path.join(sysconfig.get_config_var("LIBDIR"), library))
-    yield from (path for path in dict.fromkeys(map(Path, paths)) if path.exists())
+    yield from map(Path, filter(os.path.exists, dict.fromkeys(map(str, paths))))
 
 
 def _folders_to(paths: Iterable[Path]) -> list[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 LARGEST_FILE = 32 * 2**20  # bytes
 MOST_CELLS = 1000
+BROKEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError)
 SKIPPED = (".", "__MACOSX")  # how the names of folders begin that hold no submission
 
 
@@ -132,7 +133,7 @@ def cells_of(data: bytes) -> list[str]:
             for cell in cells
             if cell.get("cell_type") == "code"
         ]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except BROKEN:
         raise Unusable("It is damaged, or no notebook at all.") from None
     if len(sources) > MOST_CELLS:
         raise Unusable(
@@ -155,6 +156,6 @@ def language_of(data: bytes) -> str:
             about.get("kernelspec", {}).get("language")
             or about["language_info"]["name"]
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except BROKEN:
         return ""
     return language if isinstance(language, str) else ""

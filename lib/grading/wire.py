@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-MOST_BYTES = 8 * 2**20  # of one message, its arrays included
+MOST_BYTES = 64 * 2**20  # of one message, its arrays included
 MOST_ARRAYS = 64
 LONGEST_HEADER = 512  # of an array: its type and its shape, in words
 WAITING = 3  # times as long as it may work may an answer take, on a machine that does other things too

@@ -1,0 +1,294 @@
+"""What holds a submission: messages that cannot harm, the filter of system calls, the walls."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_batch_hostile import require_sandbox
+
+from lib.grading import sandbox, wire
+from lib.grading.hosted import legible
+from lib.grading.report import harmless
+from lib.grading.sandbox import NoSandbox, Sandbox, end
+from lib.grading.submissions import Unusable, cells_of, content, submissions_in
+from lib.grading.syscalls import REFUSED, filter_program
+from lib.grading.wire import BadMessage, Channel, Gone, TooLate, array_from
+
+
+@pytest.fixture
+def channels():
+    """Two ends of a channel."""
+    here, there = os.pipe(), os.pipe()
+    ends = Channel(here[0], there[1]), Channel(there[0], here[1])
+    yield ends
+    for one in ends:
+        one.close()
+
+
+@pytest.mark.parametrize("value", [
+    None, True, 3, 0.5, "ú ∞", [1, "two"], np.arange(6.0).reshape(2, 3), np.array(True), np.array([True, False]),
+    np.float32([[1, -np.inf], [np.nan, 0]]), np.asfortranarray(np.arange(6).reshape(2, 3)),
+    np.zeros((0, 2)), np.int8(4),
+])  # fmt: skip
+def test_a_value_arrives_as_it_was_sent(channels, value):
+    here, there = channels
+    here.send({"value": value, "more": [value, value]})
+    got = there.receive(until=time.monotonic() + 5)
+    for arrived in (got["value"], got["more"][1]):
+        assert type(arrived) is type(value)
+        if isinstance(value, np.ndarray | np.generic):
+            assert arrived.dtype == value.dtype
+            assert arrived.shape == value.shape
+            np.testing.assert_array_equal(arrived, value)
+        else:
+            assert arrived == value
+
+
+def npy(array, **how):
+    file = io.BytesIO()
+    np.save(file, array, **how)
+    return file.getvalue()
+
+
+def header(text, data=b""):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"not an array", npy(np.array([{}]), allow_pickle=True), npy(np.array(["text"])), npy(np.array([1j])),
+    npy(np.zeros(2, [("a", "f8")])), npy(np.zeros(2))[:-1], npy(np.zeros(2)) + b"x",
+    header("{'descr': '<f8', 'fortran_order': False, 'shape': (10**12,), }\n"),
+    header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }\n"),
+    header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -8), }\n", bytes(64)),
+    header("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", bytes(8)),
+    header("{'descr': 'V0', 'fortran_order': False, 'shape': (9999999999,), }\n"),
+    header("__import__('os').system('touch /tmp/evaluated')\n"), header("(" * 400 + ")" * 400),
+])  # fmt: skip
+def test_what_is_no_array_of_numbers_is_refused(data):
+    with pytest.raises(BadMessage):
+        array_from(data)
+
+
+def test_a_boolean_is_0_or_1_whatever_byte_comes():
+    forged = array_from(npy(np.array([True, False]))[:-2] + b"\x02\x00")
+    assert forged.view(np.uint8).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("sent", [
+    struct.pack(">II", 2**32 - 1, 0), struct.pack(">II", 2, 2**32 - 1), struct.pack(">II", 2, 0) + b"[]",
+    struct.pack(">II", 3, 0) + b"\xff{}", struct.pack(">II", 2, 1) + b"{}" + struct.pack(">I", 2**32 - 1),
+    struct.pack(">II", 24, 0) + b'{"value": {"array": 0}} ', struct.pack(">II", 2000, 0) + b"[" * 2000,
+])  # fmt: skip
+def test_what_is_no_message_is_refused(channels, sent):
+    here, there = channels
+    os.write(there._writing, sent)
+    with pytest.raises(BadMessage):
+        here.receive(until=time.monotonic() + 5)
+
+
+def test_a_message_that_is_too_large_is_not_sent(channels, monkeypatch):
+    monkeypatch.setattr(wire, "MOST_BYTES", 1000)
+    with pytest.raises(BadMessage, match="at most 1,000"):
+        channels[0].send({"value": np.zeros(1000)})
+
+
+def test_who_is_silent_is_late_and_who_has_ended_is_gone(channels):
+    here, there = channels
+    with pytest.raises(TooLate):
+        here.receive(until=time.monotonic())
+    reading, writing = os.pipe()
+    os.close(writing)
+    with pytest.raises(Gone):
+        Channel(reading, there._writing).receive(until=time.monotonic() + 5)
+    os.close(reading)
+
+
+def test_a_text_of_a_learner_is_cut_and_the_same_in_every_run():
+    assert legible("<f at 0x7f01ab> \ud800\u202e\x00 é\n") == "<f at 0x…>  é\n"
+    assert len(legible("x" * 10**6)) == 2000
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "\n=1"]
+)
+def test_a_spreadsheet_meets_no_formula(text):
+    assert harmless(text).startswith("'")
+    assert harmless("Ada") == "Ada"
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_is_a_program_that_refuses_each_call(machine):
+    """Each refused number is compared, and the answer behind it is an error."""
+    program = filter_program(machine)
+    steps = [
+        struct.unpack("HBBI", program[n : n + 8]) for n in range(0, len(program), 8)
+    ]
+    column = ("x86_64", "aarch64").index(machine)
+    asked = {k: steps[n + 1] for n, (code, _, _, k) in enumerate(steps) if code == 0x15}
+    for numbers in REFUSED.values():
+        if numbers[column] is not None:
+            assert asked[numbers[column]] == (0x06, 0, 0, 0x00050001)
+    assert steps[-1] == (0x06, 0, 0, 0x7FFF0000)
+
+
+def test_a_machine_without_numbers_is_refused():
+    with pytest.raises(LookupError, match="this one is abacus"):
+        filter_program("abacus")
+
+
+def test_without_bubblewrap_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(NoSandbox, match=r"not installed.*apt install bubblewrap"):
+        Sandbox().require()
+
+
+def test_where_it_may_not_it_says_so(tmp_path, monkeypatch):
+    """A bwrap that fails as it does where namespaces are forbidden."""
+    fake = tmp_path / "bwrap"
+    fake.write_text(
+        "#!/bin/sh\necho 'bwrap: Creating new namespace failed: Operation not permitted' >&2\nexit 1\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        NoSandbox, match=r"installed, but it may not.*failed: Operation not permitted"
+    ):
+        Sandbox().require()
+
+
+LOOK = """
+import json, os
+def tried(action):
+    try: return action()
+    except OSError as error: return type(error).__name__
+status = dict(line.split(':\\t') for line in open('/proc/self/status') if ':\\t' in line)
+raise ValueError('SEEN' + json.dumps(dict(
+    uid=os.getuid(), groups=os.getgroups(), root=sorted(os.listdir('/')), environ=sorted(os.environ),
+    capabilities=int(status['CapEff'], 16), seccomp=int(status['Seccomp']), nnp=int(status['NoNewPrivs']),
+    processes=[n for n in os.listdir('/proc') if n.isdigit()],
+    references=tried(lambda: os.listdir('/course/lib/grading/references')),
+    authoring=tried(lambda: os.listdir('/course/lib/authoring')),
+    hidden=tried(lambda: os.listdir(HIDDEN)),
+    net=open('/proc/net/dev').read().count(':'), fork=tried(os.fork),
+    written=[tried(lambda: open(p + '/x', 'w').name) for p in ('/', '/course', '/dev', '/dev/shm', '/usr/lib', '/tmp')],
+)))
+"""
+
+
+def looked(user=None):
+    """What a cell sees that looks around."""
+    hidden = (
+        Path(np.__file__).parent / "tests"
+    )  # a private folder that lies inside what is shown
+    process, channel = Sandbox(hidden=(hidden,)).start()
+    try:
+        until = time.monotonic() + 60
+        source = LOOK.replace("HIDDEN", repr(str(hidden)))
+        channel.send({"do": "cell", "source": source, "seconds": 20}, until=until)
+        return json.loads(channel.receive(until=until)["error"].partition("SEEN")[2])
+    finally:
+        end(process, channel)
+
+
+def test_what_is_seen_inside():
+    require_sandbox()
+    seen = looked()
+    assert seen["uid"] != 0
+    assert seen["groups"] in ([], [seen["uid"]]) or os.getuid()
+    assert {"tmp", "course", "usr", "proc", "dev"} <= set(seen["root"])
+    assert (
+        not {"home", "var", "mnt", "srv", "opt"} & set(seen["root"]) - _above_python()
+    )
+    assert seen["environ"] == sorted([*sandbox.ENVIRONMENT, "PWD"])
+    assert (seen["capabilities"], seen["seccomp"], seen["nnp"]) == (0, 2, 1)
+    assert len(seen["processes"]) == 2  # bubblewrap's own and this one
+    assert seen["references"] == seen["authoring"] == seen["hidden"] == []
+    assert seen["net"] == 1  # its own loopback
+    assert seen["fork"] == "PermissionError"
+    *refused, temporary = seen["written"]
+    assert temporary == "/tmp/x"
+    assert set(refused) <= {"OSError", "PermissionError"}
+
+
+def _above_python():
+    """Folders at the root under which Python lies."""
+    return {path.parts[1] for path in sandbox._shown()}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_an_ordinary_user_grades_in_the_same_sandbox():
+    """The command is run by a user without rights, from a copy of the package that everybody may read."""
+    require_sandbox()
+    if not _readable_python():
+        pytest.skip("this Python lies in a folder that only root may pass")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shutil.copytree(sandbox.PACKAGE, Path(folder, "lib"))
+        script = (
+            f"import sys; sys.path[:0] = [{folder!r}]\n"
+            "from lib.grading.sandbox import Sandbox\nSandbox().require(); print('it works')"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], user=61_111, group=61_111, extra_groups=[],
+            capture_output=True, text=True, check=False, cwd=folder,
+        )  # fmt: skip
+    assert done.stdout == "it works\n", done.stderr
+
+
+def _readable_python():
+    return all(
+        folder.stat().st_mode & 0o001
+        for path in (Path(os.path.realpath(sys.executable)), Path(np.__file__))
+        for folder in path.resolve().parents
+    )
+
+
+def test_the_layouts_of_a_folder(tmp_path):
+    def put(name, age=0):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+        os.utime(path, (1000 - age, 1000 - age))
+
+    put("flat.ipynb")
+    put("ada/my 02 final.ipynb", age=5)
+    put("ada/02.ipynb")
+    put("ada/102.ipynb")
+    put("ada/.ipynb_checkpoints/02-checkpoint.ipynb")
+    put("deep/a/b/exercise_02.ipynb")
+    put("bob/03.ipynb")
+    put("out/ada/02.ipynb")
+    put("__MACOSX/02.ipynb")
+    found = {
+        one.learner: one for one in submissions_in(tmp_path, "02", tmp_path / "out")
+    }
+    assert sorted(found) == ["ada", "bob", "deep", "flat"]
+    assert found["ada"].path == tmp_path / "ada/02.ipynb"
+    assert "Not graded: my 02 final.ipynb" in found["ada"].remarks[0]
+    assert found["deep"].path.name == "exercise_02.ipynb"
+    assert found["bob"].path is None
+
+
+def test_cells_of_an_old_notebook_and_with_lines():
+    old = {
+        "worksheets": [
+            {"cells": [{"cell_type": "code", "input": ["a = 1\n", "b = 2"]}]}
+        ]
+    }
+    assert cells_of(json.dumps(old).encode()) == ["a = 1\nb = 2"]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    with (tmp_path / "large.ipynb").open("wb") as file:
+        file.truncate(33 * 2**20)
+    with pytest.raises(Unusable, match="larger than 32 MiB"):
+        content(tmp_path / "large.ipynb")
