@@ -1,4 +1,4 @@
-"""What the book adds to Sphinx: statements, usable contents, alternative texts, sliders, vendored MathJax, honest rebuilds.
+"""What the book adds to Sphinx: statements, formulas, light pictures, usable contents, sliders, honest rebuilds.
 
 Each module holds one of these and says in its first lines which trap it ends.
 """
@@ -13,15 +13,21 @@ from masking_book import (
     accessible,
     alternative_texts,
     bootstrap,
+    executed,
+    folding,
+    formulas,
     fresh,
-    mathjax,
+    icons,
+    pictures,
     predictions,
     rebuild,
     sliders,
+    social,
     statements,
 )
 
 STATIC = Path(__file__).parents[1] / "static"
+TEMPLATES = STATIC.with_name("templates")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -30,15 +36,20 @@ def setup(app: Sphinx) -> dict[str, Any]:
         accessible,
         alternative_texts,
         bootstrap,
+        executed,
+        folding,
+        formulas,
         fresh,
-        mathjax,
+        icons,
+        pictures,
         predictions,
         rebuild,
         sliders,
+        social,
         statements,
     ):
         part.setup(app)
-    app.connect("config-inited", _ship_static_files)
+    app.connect("config-inited", _name_folders)
     for sheet in ("course.css", "explore.css", "concept_test.css"):
         app.add_css_file(sheet)
     app.add_css_file("print.css", media="print")
@@ -47,5 +58,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _ship_static_files(app: Sphinx, config: Config) -> None:
+def _name_folders(app: Sphinx, config: Config) -> None:
     config.html_static_path.append(str(STATIC))
+    config.templates_path.append(str(TEMPLATES))

@@ -16,6 +16,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 import lib
+from masking_book import executed
 
 SEAL = Path("_build", ".doctrees", "fresh.json")
 PAGES = Path("_build", "html")
@@ -26,6 +27,7 @@ def setup(app: Sphinx) -> None:
     root, pages, seal = app.srcdir, app.outdir, app.doctreedir / SEAL.name
     afresh = not (pages.exists() and any(pages.iterdir()))
     afresh = afresh and not (app.doctreedir / "environment.pickle").exists()
+    afresh = afresh and not executed.folder_for_all(app).exists()
     seal.unlink(missing_ok=True)
     before = ingredients(root)
 

@@ -1,23 +1,24 @@
 """Predictions: a question, three folded answers, and then the cell that settles it.
 
 The question is a paragraph that starts ``**Predict.**``; each answer is a ``<details>`` element, which every
-notebook viewer folds. MyST passes HTML through unread, so formulas in a ``<summary>`` are marked here. Other
+notebook viewer folds. MyST passes HTML through unread, so formulas in a ``<summary>`` are typeset here. Other
 paragraphs that speak to the reader in a voice of their own, such as ``**From memory.**``, are marked with them.
 """
 
 import re
+from html import unescape
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
+from masking_book.formulas import typeset
 from masking_book.statements import opens_bold
 
 SUMMARY = re.compile(r"<summary>.*?</summary>", re.DOTALL)
 VOICES = ("Predict.", "From memory.", "Run it.", "What is true.")
 FORMULA = re.compile(r"\$([^$]+)\$")
-MARKED = r'<span class="math notranslate nohighlight">\\(\1\\)</span>'
 
 
 def setup(app: Sphinx) -> None:
@@ -26,7 +27,7 @@ def setup(app: Sphinx) -> None:
 
 
 class MarkPredictions(SphinxTransform):
-    """Gives each voice a class to style it by, and formulas in summaries to MathJax."""
+    """Gives each voice a class to style it by, and typesets the formulas of summaries."""
 
     default_priority = 300
 
@@ -39,7 +40,15 @@ class MarkPredictions(SphinxTransform):
                     paragraph["classes"].append(nodes.make_id(lead))
         for html in list(self.document.findall(nodes.raw)):
             if html.get("format") == "html" and "<summary>" in html.astext():
-                marked = SUMMARY.sub(
-                    lambda summary: FORMULA.sub(MARKED, summary[0]), html.astext()
-                )
-                html.replace_self(nodes.raw("", marked, format="html"))
+                html.replace_self(typeset_summaries(html))
+
+
+def typeset_summaries(html: nodes.raw) -> nodes.raw:
+    """The same HTML with the formulas of its summaries typeset."""
+
+    def formula(found: re.Match[str]) -> str:
+        latex = unescape(found[1])
+        return f'<span class="math">{typeset(latex, False, html)}</span>'
+
+    text = SUMMARY.sub(lambda summary: FORMULA.sub(formula, summary[0]), html.astext())
+    return nodes.raw("", text, format="html")

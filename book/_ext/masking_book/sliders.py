@@ -1,7 +1,7 @@
 """The pictures of the sliders: drawn while chapters run, then copied beside the pages.
 
 `lib.explore` draws every state of a slider into the folder that an environment variable names. The folder lies
-beside the stored pages (doctrees) and lives as long as they do: a page that is not read again keeps its pictures.
+with the stored results (executed.py) and lives as long as they do: a chapter that is not run again keeps its pictures.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from lib.explore import BOOK_FOLDER
+from masking_book import executed
 
 
 def setup(app: Sphinx) -> None:
@@ -39,4 +40,4 @@ def ship_pictures(app: Sphinx, exception: Exception | None) -> None:
 
 def pictures_folder(app: Sphinx) -> Path:
     """Where the pictures of this build lie."""
-    return Path(app.doctreedir).resolve() / "explore"
+    return executed.folder(app).resolve() / "pictures"
