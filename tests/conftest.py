@@ -28,6 +28,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 # Tests that share something that takes long: the book that is built once; what each mistake of an exercise meets; a
 # chapter that is run once, for these and for nbval.
 OF_THE_BOOK = {
+    "tests/browser/test_accessibility.py",
     "tests/browser/test_book_pages.py",
     "tests/browser/test_book_sliders.py",
     "tests/test_book.py",

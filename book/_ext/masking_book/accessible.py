@@ -4,7 +4,6 @@ The arrows that unfold the contents have no name, and the logo lies outside of e
 mended where the theme makes them, so that its later versions may do so themselves.
 """
 
-from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup
@@ -12,9 +11,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
-SIDEBAR = ("home.html", "icon-links.html", "search-button-field.html")
-CONTENTS = ("sbt-sidebar-nav.html",)
+# The theme's own, but for the first, which is `templates/home.html`.
+SIDEBAR = ["home.html", "search-button-field.html", "sbt-sidebar-nav.html"]
 
 
 def setup(app: Sphinx) -> None:
@@ -24,9 +22,8 @@ def setup(app: Sphinx) -> None:
 
 
 def put_logo_into_landmark(app: Sphinx, config: Config) -> None:
-    """Show `templates/home.html` at the head of the sidebar, in the place of the theme's bare logo."""
-    config.templates_path.append(str(TEMPLATES))
-    config.html_sidebars.setdefault("**", [*SIDEBAR, *CONTENTS])
+    """Put the sidebar together from the theme's parts and our own."""
+    config.html_sidebars["**"] = SIDEBAR
 
 
 def name_arrows(
