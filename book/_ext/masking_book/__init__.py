@@ -1,4 +1,4 @@
-"""What the book adds to Sphinx: statements, alternative texts, sliders, vendored MathJax, a playground, honest rebuilds.
+"""What the book adds to Sphinx: statements, alternative texts, sliders, vendored MathJax, a playground, rebuilds.
 
 Each module holds one of these and says in its first lines which trap it ends.
 """

@@ -227,7 +227,7 @@
         parts.size,
         element("label", { for: "playground-form" }, "The mask is applied as"),
         parts.form,
-        button("Causal", () => take(causal)),
+        button("Causal mask", () => take(causal)),
         button("The mask above", () => take(PLAYGROUND.rule())),
       ),
       element(
