@@ -41,6 +41,7 @@ TEXTS = [
     (~causal & prefix(1), "!(j <= i) && (j < 1)"),
     (causal | prefix(1), "(j <= i) || (j < 1)"),
     (Mask(lambda i, j: 2 + j > i - 3), "(i - 3) < (j + 2)"),
+    (Mask(lambda i, j: (i > 3) & (j < 5)), "(i > 3) && (j < 5)"),
     (Mask(lambda i, j: (3 - i) // 2 == -1), "Math.floor((3 - i) / 2) === -1"),
     (padding(3), "j < 3"),
     (document([0, 1]), "[0, 1][i].valueOf() === [0, 1][j].valueOf()"),

@@ -253,7 +253,9 @@ def test_a_link_restores_the_state_and_says_what_it_cannot(open_page, address):
     assert "=" not in page.url  # nobody has moved anything
     page.get_by_role("button", name="Dilated window").click()
     page.get_by_label("sink", exact=True).check()
-    page.get_by_role("textbox", name="offsets besides 0").fill("9, 3")
+    page.get_by_role("textbox", name="offsets besides 0").fill("9, 3, 70")
+    note = page.locator("#playground-masks .note")
+    expect(note).to_have_text("Offsets go up to 63 here: 70 is left out.")
     page.get_by_label("The mask is applied as").select_option("zeroed")
     link = settled(page).url
     expression = page.locator(".expression code").inner_text()
@@ -267,7 +269,7 @@ def test_a_link_restores_the_state_and_says_what_it_cannot(open_page, address):
     # The same page, another link; and a number that the controls do not have.
     page.goto(link.replace("window=13", "window=99"))
     expect(page.locator(".expression code")).to_contain_text("window(64)")
-    expect(page.locator("#playground-masks .note")).to_contain_text("window 64 and not 99")  # fmt: skip
+    expect(note).to_contain_text("window 64 and not 99")  # fmt: skip
     page.evaluate("location.hash = 'scores-a-mask-and-four-ways-to-join-them'")
     expect(page.locator(".expression code")).to_contain_text("window(64)")
 
