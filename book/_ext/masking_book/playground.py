@@ -20,6 +20,7 @@ from lib.tiles import PARTIAL
 PAGE = "book/playground"
 SCRIPTS = (
     "playground_masks.js",
+    "playground_states.js",
     "playground_page.js",
     "playground.js",
     "playground_scores.js",

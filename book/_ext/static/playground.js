@@ -1,40 +1,10 @@
 // The playground's first half: controls that compose a mask, and what is shown of it.
 (() => {
   "use strict";
-  const { element, button, step, address, masks } = PLAYGROUND;
+  const { element, button, step, address, masks, states } = PLAYGROUND;
+  const { NUMBERS, CHOSEN, EMPTY, PRESETS, distances } = states;
   const LONG = 131072;
   const FEATURES = 64;
-
-  // Each control of a number: its range, its value when a reader first chooses it, and what it does.
-  const NUMBERS = {
-    n: { label: "tokens", min: 1, max: 64, value: 24 },
-    window: { label: "window", min: 1, max: 64, value: 5, says: "keys closer than so many places" },
-    strided: { label: "stride", min: 2, max: 12, value: 4, says: "keys a multiple of so many away" },
-    every: { label: "every", min: 2, max: 12, value: 6, says: "the last key of every so many" },
-    same_block: { label: "same block", min: 1, max: 16, value: 6, says: "keys of the query's own block" },
-    sink: { label: "sink", min: 1, max: 16, value: 2, says: "and the first keys, if not later" },
-    prefix: { label: "prefix", min: 1, max: 32, value: 6, says: "the first keys, even if later" },
-    coarse: { label: "coarse", min: 2, max: 16, value: 4, says: "all of it, for blocks of tokens" },
-    tile: { label: "tile of", min: 2, max: 16, value: 4 },
-    layers: { label: "layers", min: 1, max: 8, value: 3 },
-  };
-  const CHOSEN = ["window", "strided", "every", "same_block", "sink", "prefix", "coarse"];
-  const EMPTY = {
-    n: 24, causal: true, window: null, strided: null, every: null, same_block: null, offsets: null, join: "any",
-    sink: null, prefix: null, coarse: null, tile: 4, layers: 3,
-  };
-  const PRESETS = {
-    "Causal": {},
-    "Sliding window": { window: 5, layers: 6 },
-    "Attention sinks": { window: 6, sink: 2 },
-    "Longformer-like": { n: 32, causal: false, window: 4, sink: 2 },
-    "BigBird-like": { n: 32, causal: false, window: 2, sink: 1, coarse: 4 },
-    "Strided": { n: 36, window: 6, strided: 6, tile: 6, layers: 2 },
-    "Fixed": { n: 36, same_block: 6, every: 6, tile: 6, layers: 2 },
-    "Dilated window": { n: 32, window: 13, strided: 3, join: "every" },
-    "Prefix LM": { prefix: 8 },
-    "Block-causal (leaks)": { coarse: 6, tile: 6 },
-  };
 
   let state = { ...EMPTY, ...PRESETS["Sliding window"] };
   const parts = {};
@@ -49,38 +19,22 @@
     return `${shown >= 100 ? Math.round(shown) : Number(shown.toPrecision(3))} ${units[place]}`;
   }
 
-  // What the address asks for; a number out of range is brought into it, and the reader is told.
-  function fromAddress() {
-    const asked = address.read();
-    if (!asked?.has("n")) return;
-    const changed = [];
-    const whole = (name, { min, max }, text) => {
-      const given = Number.parseInt(text, 10);
-      const taken = Math.min(Math.max(Number.isNaN(given) ? min : given, min), max);
-      if (String(taken) !== text) changed.push(`${name} ${taken} and not ${text}`);
-      return taken;
-    };
-    const next = { ...EMPTY };
-    for (const [name, range] of Object.entries(NUMBERS)) {
-      if (asked.has(name)) next[name] = whole(name, range, asked.get(name));
+  // Takes the state that the address asks for, if it asks for one.
+  function restore() {
+    const asked = states.read(address.read());
+    if (asked) {
+      state = asked.state;
+      parts.note.textContent = asked.changed.length ? `From the link, with ${asked.changed.join(", ")}.` : "";
     }
-    next.causal = asked.get("causal") !== "0";
-    next.join = asked.get("join") === "every" ? "every" : "any";
-    if (asked.has("offsets")) next.offsets = distances(asked.get("offsets"));
-    state = next;
-    if (changed.length) parts.note.textContent = `From the link, with ${changed.join(", ")}.`;
+    show();
   }
-
-  // "4, 8" as numbers from 1 to 63, in order.
-  const distances = (text) =>
-    [...new Set((text.match(/\d+/g) ?? []).map(Number))].filter((s) => s >= 1 && s <= 63).sort((a, b) => a - b);
 
   // ---- controls ----
 
   function change(news) {
     state = { ...state, ...news };
     parts.note.textContent = "";
-    address.write({ ...state, causal: Number(state.causal) });
+    address.write(states.written(state));
     show();
   }
 
@@ -125,7 +79,11 @@
   function offsetsField() {
     const box = element("input", { type: "checkbox" });
     const field = element("input", { type: "text", inputmode: "numeric", "aria-label": "offsets besides 0", value: "4, 8", autocomplete: "off" });
-    const read = () => change({ offsets: box.checked ? distances(field.value) : null });
+    const read = () => {
+      change({ offsets: box.checked ? distances(field.value) : null });
+      const far = (field.value.match(/\d+/g) ?? []).filter((s) => box.checked && s > 63);
+      if (far.length) parts.note.textContent = `Offsets go up to 63 here: ${far.join(", ")} is left out.`;
+    };
     box.addEventListener("change", read);
     field.addEventListener("input", () => {
       box.checked = true;
@@ -296,7 +254,7 @@
   }
 
   function link() {
-    address.write({ ...state, causal: Number(state.causal) });
+    address.write(states.written(state));
     address.settle();
     return location.href;
   }
@@ -319,7 +277,8 @@
     parts.now = { mask, rows, facts: masks.facts(rows), tiles: masks.tiles(rows, state.tile), reached: masks.reached(rows, state.layers) };
     parts.python.textContent = mask.python;
     parts.hereHead.textContent = plural(state.n, "token");
-    [parts.mark.hidden, pointed, parts.pair.textContent] = [true, null, "Point at a pair, or go there with the arrow keys."];
+    [parts.mark.hidden, pointed, parts.pair.textContent] = [true, null, "Point at a pair, or use arrow keys."];
+    parts.pair.setAttribute("aria-live", "off");
     parts.matrix.innerHTML = PLAYGROUND.matrix(rows, parts.now.facts.empty);
     parts.matrix.append(parts.mark);
     drawTiles(parts.now);
@@ -368,12 +327,8 @@
       element("div", { class: "figures" }, figures()),
     );
     pointing();
-    fromAddress();
-    show();
-    addEventListener("hashchange", () => {
-      fromAddress();
-      show();
-    });
+    restore();
+    addEventListener("hashchange", restore);
   }
 
   PLAYGROUND.rule = () => parts.now.mask.rule;

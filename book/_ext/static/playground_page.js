@@ -41,7 +41,7 @@ Object.assign(PLAYGROUND, (() => {
     },
     settle() {
       clearTimeout(waiting);
-      if (held.size) history.replaceState(null, "", `#${decodeURIComponent(held)}`);
+      if (String(held)) history.replaceState(null, "", `#${decodeURIComponent(held)}`);
     },
   };
 

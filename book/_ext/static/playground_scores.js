@@ -77,7 +77,8 @@
     const short = sums.flatMap((sum, i) => (Math.abs(sum - 1) > 1e-9 && !empty.includes(i) ? [i] : []));
     if (short.length) notes.push(`${short.length === 1 ? "Row" : "Rows"} ${short.join(", ")} no longer sum${short.length === 1 ? "s" : ""} to 1.`);
     if (empty.length) notes.push(`Without a key: ${empty.length === 1 ? "row" : "rows"} ${empty.join(", ")}.`);
-    parts.said.textContent = notes.join(" ");
+    // It is read out: only where it says something new.
+    if (parts.said.textContent !== notes.join(" ")) parts.said.textContent = notes.join(" ");
   }
 
   function weightRow(row, i) {
@@ -227,7 +228,7 @@
         parts.size,
         element("label", { for: "playground-form" }, "The mask is applied as"),
         parts.form,
-        button("Causal", () => take(causal)),
+        button("Causal mask", () => take(causal)),
         button("The mask above", () => take(PLAYGROUND.rule())),
       ),
       element(
