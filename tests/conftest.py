@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import warm_kernel
 from book_building import ROOT, build_book
 from hypothesis import HealthCheck, Phase, settings
 
@@ -24,6 +25,8 @@ settings.register_profile(
     "faults", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+warm_kernel.use()
 
 # Tests that share something that takes long: the book that is built once; what each mistake of an exercise meets; a
 # chapter that is run once, for these and for nbval.
