@@ -1,5 +1,6 @@
 """What all tests share: how many examples Hypothesis tries, how tests are dealt out to processes, the built book."""
 
+import gc
 import os
 import re
 import sys
@@ -82,6 +83,12 @@ def pytest_collection_modifyitems(config, items):
         for file in {item.parent for item in items}:
             if isinstance(file, IPyNbFile):
                 lend_run(file)
+
+
+def pytest_collection_finish():
+    """All that importing and collecting have made stays to the end: no search for garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter, config):
