@@ -1,5 +1,6 @@
 """What all tests share: how many examples Hypothesis tries, how tests are dealt out to processes, the built book."""
 
+import gc
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import warm_kernel
 from book_building import ROOT, build_book
 from hypothesis import HealthCheck, Phase, settings
 
@@ -24,6 +26,8 @@ settings.register_profile(
     "faults", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+warm_kernel.use()
 
 # Tests that share something that takes long: the book that is built once; what each mistake of an exercise meets; a
 # chapter that is run once, for these and for nbval.
@@ -80,6 +84,12 @@ def pytest_collection_modifyitems(config, items):
         for file in {item.parent for item in items}:
             if isinstance(file, IPyNbFile):
                 lend_run(file)
+
+
+def pytest_collection_finish():
+    """All that importing and collecting have made stays to the end: no search for garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -41,6 +41,7 @@ if FORKS:
             "torch.nn.attention.bias",
             "torch.nn.attention.flex_attention",
             "IPython",
+            "ipykernel.kernelapp",
             "matplotlib.pyplot",
             "sphinx.builders.html",
             "myst_nb.sphinx_",
