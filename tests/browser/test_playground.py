@@ -191,7 +191,8 @@ def figures(page):
 
 def settled(page):
     """The page after its long counts are there and the address holds the state."""
-    page.wait_for_timeout(350)
+    # Set after the page's own timers and for longer, this one rings after them, however slow the machine is.
+    page.evaluate("new Promise((resolve) => setTimeout(resolve, 350))")
     return page
 
 
