@@ -62,7 +62,7 @@ def formulas_without_their_font_or_size(page):
     return page.evaluate(
         """async () => {
             await document.fonts.ready;
-            const drawn = formula => formula.getBoundingClientRect().height > 8;
+            const drawn = formula => formula.getBoundingClientRect().width > 2;
             const seen = [...document.querySelectorAll("article math")].filter(f => f.checkVisibility());
             const loaded = [...document.fonts].some(f => /STIX/.test(f.family) && f.status === "loaded");
             return seen.length && !loaded ? seen.length : seen.filter(f => !drawn(f)).length;
