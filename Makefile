@@ -73,7 +73,7 @@ test-all: test
 lab: $(INSTALLED)
 	@echo "== Opening JupyterLab on the first chapter (stop with Ctrl-C)"
 	@# Lab would ask whether it may fetch news from elsewhere. Switched off in this environment alone.
-	@$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements 2> /dev/null
+	@$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_weighted_values.ipynb
 
 colab: $(INSTALLED)

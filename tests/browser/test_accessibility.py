@@ -22,6 +22,11 @@ def test_axe_finds_nothing(open_page, built_book, path):
         assert found.violations_count == 0, f"{theme}: {found.generate_report()}"
 
 
+@pytest.mark.parametrize("path", ["book/map.html", CHAPTER])
+def test_the_documents_own_words_are_told_to_be_portuguese(built_book, path):
+    assert '<em lang="pt">soma ponderada</em>' in (built_book / path).read_text("utf-8")
+
+
 def test_the_keyboard_goes_through_a_page_in_order_and_is_seen(open_page, built_book):
     page = open_page(f"{built_book.as_uri()}/{CHAPTER}")
     seen = []
