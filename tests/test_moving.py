@@ -16,7 +16,7 @@ WEIGHTS = MASK.dense(4) / MASK.dense(4).sum(axis=1, keepdims=True)
 
 @pytest.fixture(scope="module")
 def moving():
-    picture = moving_mask(TOKENS, WEIGHTS, MASK.dense(4), alt="Four words & a mask.")
+    picture = moving_mask(TOKENS, WEIGHTS, MASK.dense(4), alt='Four "words" & a mask.')
     return picture, BeautifulSoup(picture.svg, "html.parser").svg
 
 
@@ -37,7 +37,7 @@ def test_the_picture_shows_the_mask_and_its_weights(moving):
 
 def test_the_picture_is_light_has_words_and_stands_still_where_it_is_asked_to(moving):
     picture, svg = moving
-    assert svg["aria-label"] == str(picture) == "Four words & a mask."
+    assert svg["aria-label"] == str(picture) == 'Four "words" & a mask.'
     assert len(picture.svg) < 30_000 / 4  # eight words have four times the pairs
     style = unescape(svg.style.get_text())
     still, _, moves = style.partition(
