@@ -240,7 +240,12 @@ def test_a_second_run_gives_the_same_files(graded, records, tmp_path):
     out = graded / "out"
     first = {path.name: path.read_bytes() for path in out.rglob("*.*")}
     few = tmp_path / "few"
-    names = ["honest", *list(CHEATS)[:2], "sys.exit, in an answer", "empty"]
+    names = [
+        "honest",
+        *list(CHEATS)[:2],
+        next(name for name in records if name.startswith("sys.exit")),
+        "empty",
+    ]
     for name in names:
         shutil.copytree(graded / "submissions" / name, few / name)
     again = tmp_path / "again"
