@@ -17,6 +17,7 @@ from lib.__main__ import main
 from lib.grading import batch, report
 from lib.grading.exercises import exercise_of
 from lib.grading.feedback import read_headline
+from lib.grading.sandbox import Sandbox
 from lib.grading.submissions import Submission
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
@@ -27,7 +28,11 @@ POINTS = exercise_of("1.1").POINTS
 
 @pytest.fixture(autouse=True, scope="module")
 def sandbox():
+    """It works, and need not be tried again by every run."""
     require_sandbox()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sandbox, "require", lambda _: None)
+        yield
 
 
 def grade(submissions, out, *more, exercise="01"):

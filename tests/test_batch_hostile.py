@@ -47,11 +47,10 @@ def require_sandbox():
 
 
 def harmful():
-    """Learner → notebook, for each kind of harm: in two of the places, in turn; in `make test-all` in each."""
+    """Learner → notebook, for each kind of harm: in one of the places, in turn; in `make test-all` in each."""
     thorough = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
     for number, (kind, harm) in enumerate(HARM.items()):
-        places = PLACES if thorough else PLACES[: number % 3] + PLACES[number % 3 + 1 :]
-        for place in places:
+        for place in PLACES if thorough else [PLACES[number % 3]]:
             yield f"{kind}, {place}", with_harm(harm, place)
 
 
@@ -137,7 +136,7 @@ def earned(record):
 
 
 def test_there_are_many(records):
-    assert len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) >= 70
+    assert len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) >= 50
     assert len(records) == len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) + 7
 
 
@@ -241,7 +240,12 @@ def test_a_second_run_gives_the_same_files(graded, records, tmp_path):
     out = graded / "out"
     first = {path.name: path.read_bytes() for path in out.rglob("*.*")}
     few = tmp_path / "few"
-    names = ["honest", *list(CHEATS)[:2], "sys.exit, in an answer", "empty"]
+    names = [
+        "honest",
+        *list(CHEATS)[:2],
+        next(name for name in records if name.startswith("sys.exit")),
+        "empty",
+    ]
     for name in names:
         shutil.copytree(graded / "submissions" / name, few / name)
     again = tmp_path / "again"

@@ -16,12 +16,15 @@ import pytest
 from test_batch_hostile import require_sandbox
 
 from lib.grading import sandbox, wire
-from lib.grading.hosted import legible
+from lib.grading.faults import Wrong
+from lib.grading.hosted import called, legible
+from lib.grading.remote import RemoteAnswers, RemoteStudent
 from lib.grading.report import harmless
 from lib.grading.sandbox import NoSandbox, Sandbox, end
 from lib.grading.submissions import Unusable, cells_of, content, submissions_in
 from lib.grading.syscalls import REFUSED, filter_program
 from lib.grading.wire import BadMessage, Channel, Gone, TooLate, array_from
+from lib.masks import causal, explicit
 
 
 @pytest.fixture
@@ -110,6 +113,95 @@ def test_who_is_silent_is_late_and_who_has_ended_is_gone(channels):
     with pytest.raises(Gone):
         Channel(reading, there._writing).receive(until=time.monotonic() + 5)
     os.close(reading)
+
+
+class Forger:
+    """Stands for a notebook whose worker says whatever its learner likes."""
+
+    starts = 0
+
+    def __init__(self, *values):
+        self.values = list(values)
+
+    def ask(self, *_, **__):
+        return {"value": self.values.pop(0), "printed": 5, "figures": "many"}
+
+    def lost(self, name, fault):
+        return Wrong(f"{name}: {fault}")
+
+
+FORGED = {
+    "a text for an array": (lambda s: s.call("f", 1), ["solved"]),
+    "a number for an array": (lambda s: s.call("f", 1), [np.float64(1)]),
+    "nothing": (lambda s: s.value("f"), [None]),
+    "three for two": (lambda s: s.values("f", 2), [[np.zeros(1)] * 3]),
+    "texts for arrays": (lambda s: s.values("f", 1), [["x"]]),
+    "a list for words": (lambda s: s.words("f"), [["x"]]),
+    "numbers for words": (lambda s: s.words("f"), [{"a": 1}]),
+    "too many words": (
+        lambda s: s.words("f"),
+        [dict.fromkeys(map(str, range(101)), "")],
+    ),
+    "no mask": (lambda s: s.masks("f", 1), [["{}"]]),
+    "a mask that never ends": (lambda s: s.masks("f", 1), [["[" * 60_000]]),
+    "one mask for two": (lambda s: s.masks("f", 2), [[causal.to_json()]]),
+    "a mask that is too long": (
+        lambda s: s.masks("f", 1),
+        [[" " * 2**17 + causal.to_json()]],
+    ),
+    "a large table as a mask": (
+        lambda s: s.masks("f", 1),
+        [[explicit(np.eye(65, dtype=bool)).to_json()]],
+    ),
+    "an array for a model": (lambda s: s.model("f", seed=0), [np.zeros(1)]),
+    "a text for outputs": (
+        lambda s: s.model("f", seed=0).outputs(np.zeros(1)),
+        [0, "x"],
+    ),
+    "a text for sizes": (lambda s: s.model("f", seed=0).sizes("a"), [0, [["x"]]]),
+    "true for a count": (
+        lambda s: s.model("f", seed=0).taken_by("a", np.zeros(1)),
+        [0, True],
+    ),
+    "texts for losses": (
+        lambda s: s.model("f", seed=0).trained(0, 0, 1),
+        [0, [["x"], []]],
+    ),
+    "numbers for names": (
+        lambda s: s.model("f", seed=0).trained(0, 0, 1),
+        [0, [[1.0], [1]]],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_forged_answer_is_wrong(case):
+    """Whatever the worker says, a check meets what it has asked for, or a sentence."""
+    ask, values = FORGED[case]
+    with pytest.raises(Wrong):
+        ask(RemoteStudent(RemoteAnswers(Forger(*values)), None))
+
+
+def test_a_true_answer_passes_where_forged_ones_do_not():
+    student = RemoteStudent(
+        RemoteAnswers(Forger(np.ones(2), [causal.to_json()], {"a": "b"})), None
+    )
+    assert student.call("f", 1).tolist() == [1, 1]
+    assert student.masks("f", 1) == [causal]
+    assert student.words("f") == {"a": "b"}
+
+
+def test_what_is_handed_to_a_function_of_the_course_is_checked():
+    asked = {"function": 0, "arguments": [np.arange(3.0), 2]}
+    assert called([lambda x, n: n * x], asked)["value"].tolist() == [0, 2, 4]
+    assert (
+        called([lambda x, n: 1 / 0], asked)["raised"]
+        == "ZeroDivisionError: division by zero"
+    )
+    for forged in ({"function": 1}, {"function": True}, {"arguments": ["x"]}, {"arguments": 5},
+                   {"arguments": [np.zeros(2**17)]}):  # fmt: skip
+        with pytest.raises(BadMessage):
+            called([len], asked | forged)
 
 
 def test_a_text_of_a_learner_is_cut_and_the_same_in_every_run():

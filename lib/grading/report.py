@@ -139,13 +139,13 @@ def class_page(exercise: ModuleType, records: list[dict], roster: Roster) -> str
 
 def _charts(exercise: ModuleType, records: list[dict], total: int) -> Iterator[str]:
     counts = Counter(map(points_of, records))
-    yield "<h2>Points</h2>"
+    yield "<h2>Learners by points</h2>"
     yield _bars(
         "How many learners have how many points",
         [(str(points), counts[points]) for points in range(total + 1)],
         max(counts.values(), default=1),
     )
-    yield "<h2>Questions</h2>"
+    yield "<h2>Points reached in each question, in percent</h2>"
     means = [
         (
             f"{number} {exercise.TITLES[number]}",
@@ -163,15 +163,15 @@ def _bars(title: str, rows: list[tuple[str, float]], most: float) -> str:
     """Horizontal bars with their numbers, as a picture that needs nothing else."""
     height = 22
     drawn = "".join(
-        f'<text x="250" y="{n * height + 16}" text-anchor="end">{html.escape(label)}</text>'
-        f'<rect x="258" y="{n * height + 4}" width="{300 * value / most:.1f}" height="15" fill="{COLOURS["solved"]}"/>'
-        f'<text x="{264 + 300 * value / most:.1f}" y="{n * height + 16}">{value:.0f}</text>'
+        f'<text x="330" y="{n * height + 16}" text-anchor="end">{html.escape(label)}</text>'
+        f'<rect x="338" y="{n * height + 4}" width="{300 * value / most:.1f}" height="15" fill="{COLOURS["solved"]}"/>'
+        f'<text x="{344 + 300 * value / most:.1f}" y="{n * height + 16}">{value:.0f}</text>'
         for n, (label, value) in enumerate(rows)
     )
     told = "; ".join(f"{label}: {value:.0f}" for label, value in rows)
     return (
-        f'<svg role="img" aria-label="{html.escape(f"{title}: {told}")}" width="620" height="{len(rows) * height + 8}" '
-        f'viewBox="0 0 620 {len(rows) * height + 8}" font-size="13" fill="currentColor">'
+        f'<svg role="img" aria-label="{html.escape(f"{title}: {told}")}" width="700" height="{len(rows) * height + 8}" '
+        f'viewBox="0 0 700 {len(rows) * height + 8}" font-size="13" fill="currentColor">'
         f"<title>{html.escape(title)}</title>{drawn}</svg>"
     )
 
