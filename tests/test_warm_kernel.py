@@ -39,7 +39,8 @@ def test_it_knows_nothing_of_the_tests_and_all_of_its_surroundings(
 def test_it_can_be_interrupted_and_its_end_is_noticed():
     manager, client = start_new_kernel()
     try:
-        client.execute("print('on', flush=True)\nwhile True: pass")
+        forever = "print('on', flush=True)\nwhile True: pass"
+        client.execute(forever, stop_on_error=False)  # or the next cell may be left out
         while client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
             """Until the cell is at work."""
         manager.interrupt_kernel()

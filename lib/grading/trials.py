@@ -41,16 +41,12 @@ class Trial:
         self._met: dict[Mistake, Result] = {}
 
     def _defined_in_the_solution(self) -> dict[str, object]:
-        """What the solution's cells define when run as a notebook's, not as part of lib; their prints are left out.
-
-        Its notes, which show why an answer works, define nothing that a check or an answer needs, and take long.
-        """
+        """What the solution's cells define when run as a notebook's, not as part of lib; their prints are left out."""
         namespace: dict[str, object] = {"__name__": "a notebook"}
-        left_out = {cell.id for cell, _ in checks_in(self.solution)} | {"bootstrap"}
+        left_out = {cell.id for cell, _ in checks_in(self.solution)}
         with contextlib.redirect_stdout(io.StringIO()):
             for cell in self.solution.cells:
-                noted = "solution-note" in cell.metadata.get("tags", [])
-                if cell.cell_type == "code" and cell.id not in left_out and not noted:
+                if cell.cell_type == "code" and cell.id not in left_out | {"bootstrap"}:
                     exec(cell.source, namespace)
         return namespace
 
