@@ -396,7 +396,7 @@ def test_lengths_that_vary_are_compiled_as_often_as_with_plain_sdpa(backend):
     def plain(x):
         i = torch.arange(x.shape[-2])
         difference = i[:, None] - i
-        allowed = (0 <= difference) & (difference < 4)
+        allowed = (difference >= 0) & (difference < 4)
         return F.scaled_dot_product_attention(x, x, x, attn_mask=allowed)
 
     def ours(x):
