@@ -50,6 +50,8 @@ class Mask:
     batch: int | None = None
     # The first query the mask knows: 0, but for an array that describes the last rows only.
     starts = 0
+    # Does it hold a table, which ends somewhere?
+    tabled = False
     # How tightly the expression binds when it is printed: ~ before & before |.
     binding = 3
     # NumPy arrays leave & and | to the mask, which says what to do, instead of trying cell by cell.
@@ -155,7 +157,7 @@ class Mask:
                 f"queries must be the last n_q of the n_k positions; give n_k >= n_q"
             )
         first = max(n_k - n_q, 0)
-        if n_q and n_k:
+        if self.tabled and n_q and n_k:
             self._check_corners(first, first + n_q - 1, 0, n_k - 1)
         return first
 
@@ -461,7 +463,7 @@ class document(Mask):
         wanted = "integers of shape (n,) or (batch, n)"
         table = Table.checked("document", self.ids, "iu", wanted, (1, 2))
         _check_documents(table.array)
-        _set(self, ids=table, batch=table.rows(2))
+        _set(self, ids=table, batch=table.rows(2), tabled=True)
 
     def read(self, i, j, b=None):
         self.ids.check_range("document", -1, i)
@@ -533,7 +535,8 @@ class explicit(Mask):
         wanted = "booleans of shape (n_q, n_k) or (batch, n_q, n_k)"
         table = Table.checked("explicit", self.table, "b", wanted, (2, 3))
         n_q, n_k = table.array.shape[-2:]
-        _set(self, table=table, batch=table.rows(3), starts=max(n_k - n_q, 0))
+        starts = max(n_k - n_q, 0)
+        _set(self, table=table, batch=table.rows(3), starts=starts, tabled=True)
 
     def read(self, i, j, b=None):
         self.table.check_range("explicit, queries", -2, i, first=self.starts)
@@ -568,6 +571,7 @@ class Composite(Mask):
             ordered=any(operand.ordered for operand in operands),
             batch=batches.pop() if batches else None,
             starts=max(operand.starts for operand in operands),
+            tabled=any(operand.tabled for operand in operands),
         )
 
 

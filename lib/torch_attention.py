@@ -88,7 +88,9 @@ def attention(
     Other arguments and errors as in `attention_weights`; TypeError for an option of other libraries, with what to do
     here. Second derivatives: "dense" and "tiled" have them, and compute all pairs for them; PyTorch's fused kernels
     refuse. "All compute the same" is meant of finite values: a NaN behind the mask reaches every row with "dense" and
-    "sdpa", since 0 · NaN is NaN.
+    "sdpa", since 0 · NaN is NaN. Under torch.compile, "dense" and "sdpa" are compiled once for all lengths with masks
+    such as ``causal & window(4)``; "tiled" and masks of tables (`document`, `explicit`) are compiled for each length,
+    and torch.export takes a fixed length.
     """
     advice.refuse_options(unknown)
     if backend not in BACKENDS:

@@ -9,6 +9,8 @@ import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -385,3 +387,29 @@ def test_pytorch_is_told_what_the_calls_write(pass_, monkeypatch):
         torch.library.opcheck(
             operation, tuple(detached), test_utils=("test_schema", "test_faketensor")
         )
+
+
+@pytest.mark.parametrize("backend", ["auto", "dense", "sdpa"])
+def test_lengths_that_vary_are_compiled_as_often_as_with_plain_sdpa(backend):
+    """Once for the first length, and once for all others."""
+
+    def plain(x):
+        i = torch.arange(x.shape[-2])
+        difference = i[:, None] - i
+        allowed = (difference >= 0) & (difference < 4)
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=allowed)
+
+    def ours(x):
+        return attention(x, x, x, causal & window(4), backend=backend)
+
+    compilations = []
+    for attend in (plain, ours):
+        torch._dynamo.reset()
+        counter = CompileCounter()
+        compiled_attend = torch.compile(attend, backend=counter)
+        for n in (7, 9, 12, 30):
+            x = torch.randn(1, 2, n, 8)
+            torch.testing.assert_close(compiled_attend(x), plain(x))
+        compilations.append(counter.frame_count)
+    torch._dynamo.reset()
+    assert compilations == [2, 2]

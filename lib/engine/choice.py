@@ -54,7 +54,8 @@ def choose_backend(
     if mask == causal and n_q == n_k:
         return Choice("sdpa", "PyTorch's fused kernel knows the causal mask")
     if n_q * n_k <= SMALL:
-        return Choice("sdpa", f"a mask of {n_q} × {n_k} pairs is small as an array")
+        # Without the lengths: written out, they would be fixed for torch.compile.
+        return Choice("sdpa", f"a mask of at most {SMALL:,} pairs is small as an array")
     share = _share_of_tiles(mask, n_q, n_k)
     reason = f"{share:.1%} of the tiles hold an allowed pair"
     if share > WORTH_SKIPPING and n_q * n_k <= LARGE:

@@ -11,12 +11,14 @@ What a piece is, `lib.engine.pieces` says.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import groupby
 
 import numpy as np
 import torch
 
+from lib.engine.patterns import patterns_of
 from lib.engine.pieces import Diagonals, Layer, Plan, Strided, Tiles
 from lib.masks import Mask
 from lib.readings.diagonals import along_diagonals, runs
@@ -47,12 +49,12 @@ def plan(
         layers = _by_difference(whole, *shape, at_once)
         if layers is not None:
             return Plan(layers, n_q)
-    tiles = _by_tiles(mask, *shape, batch_row, at_once)
+    tiles = _by_tiles(mask, n_q, n_k, batch_row, at_once)
     bands = [run for run in whole if _is_band(run)]
     if bands:
         # What lies outside of the bands is tiled; then the bands' ragged ends are in no tile.
         rest = reduce(lambda m, band: m & ~_between(*band), bands, mask)
-        beside = _by_tiles(rest, *shape, batch_row, at_once)
+        beside = _by_tiles(rest, n_q, n_k, batch_row, at_once)
         pairs_saved = TILE**2 * (_tiles_of(tiles) - _tiles_of(beside))
         if pairs_saved > sum(n_q * (BLOCK + high - low) for low, high in bands):
             layers = [tuple(_band(*band, *shape, at_once)) for band in bands]
@@ -159,13 +161,29 @@ def _residues(stride, low, high, n, at_once) -> Iterator[Strided]:
                 )  # fmt: skip
 
 
-def _by_tiles(mask, n_q, n_k, shift, batch_row, at_once) -> tuple[Tiles, ...]:
+@dataclass(frozen=True)
+class _OneRow:
+    """One row of a mask with a batch, to be read as a mask without one."""
+
+    mask: Mask
+    row: int
+    batch = None
+
+    def first_query(self, n_q: int, n_k: int) -> int:
+        return self.mask.first_query(n_q, n_k)
+
+    def read(self, i, j, b=None):
+        return self.mask.read(i, j, self.row)
+
+
+def _by_tiles(mask, n_q, n_k, batch_row, at_once) -> tuple[Tiles, ...]:
     """Rows of tiles with equally many tiles that hold an allowed pair, together; in each, PARTIAL tiles first."""
-    states = tile_map(mask, n_q, n_k, TILE).states
-    states = (states if batch_row is None else states[batch_row]).copy()
+    one = mask if batch_row is None else _OneRow(mask, batch_row)
+    tiles = tile_map(one, n_q, n_k, TILE)
+    states = tiles.states
     if n_k % TILE:  # padding is for no query to read
         states[:, -1] = np.minimum(states[:, -1], PARTIAL)
-    patterns, pattern = _patterns(states, mask, n_q, n_k, shift, batch_row)
+    patterns, pattern = patterns_of(tiles, mask, batch_row)
     counts = (states != EMPTY).sum(axis=1)
     partial = (states == PARTIAL).sum(axis=1)
     pieces = []
@@ -181,28 +199,3 @@ def _by_tiles(mask, n_q, n_k, shift, batch_row, at_once) -> tuple[Tiles, ...]:
             asked = columns[:, : partial[some].max()]
             pieces.append(Tiles(some, columns, patterns, pattern[some[:, None], asked]))
     return tuple(pieces)
-
-
-def _patterns(
-    states, mask, n_q, n_k, shift, batch_row
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the mask says of each pair of the PARTIAL tiles, each different answer once.
-
-    Patterns (number, keys, queries), of which pattern 0 allows everything, and the number of each tile's. A
-    tile that turns out to hold no allowed pair becomes EMPTY in `states`.
-    """
-    numbers = {np.ones((TILE, TILE), bool).tobytes(): 0}
-    pattern = np.zeros(states.shape, np.int64)
-    within = np.arange(TILE)
-    for row, column in np.argwhere(states == PARTIAL).tolist():
-        # Tiles at the end may reach beyond the last token, where the mask has nothing to say.
-        i = np.minimum(row * TILE + within, n_q - 1)[None, :] + shift
-        j = (column * TILE + within)[:, None]
-        answer = mask.read(i, np.minimum(j, n_k - 1), batch_row) & (j < n_k)
-        if answer.any():
-            answer = np.broadcast_to(answer, (TILE, TILE)).tobytes()
-            pattern[row, column] = numbers.setdefault(answer, len(numbers))
-        else:
-            states[row, column] = EMPTY
-    patterns = np.frombuffer(b"".join(numbers), bool)
-    return patterns.reshape(-1, TILE, TILE).copy(), pattern

@@ -16,7 +16,8 @@ def integer(name: str, value: Any, at_least: int) -> int:
         )
     if value < at_least:
         raise ValueError(f"{name}: expected at least {at_least}, got {value}")
-    return int(value)
+    # int() would fix a length that torch.compile leaves open.
+    return value if type(value) is int else int(value)
 
 
 def integers(name: str, values: Any, at_least: int) -> set[int]:

@@ -88,10 +88,13 @@ class Interval:
     def entries(self, table: np.ndarray, *columns: "Interval") -> "Entries | Truth":
         """What a table (..., n) holds on these intervals, or a boolean one (..., n_q, n_k) on theirs and `columns`.
 
-        Intervals that are not laid out as rows and columns are not looked up: anything may stand there.
+        Intervals that are not laid out as rows and columns are looked up where they are single positions, pair by
+        pair; elsewhere anything may stand there.
         """
         if self.ndim < 2:
-            return Unknown(self.lo.shape)
+            return (
+                _singles(table, self, *columns) if columns else Unknown(self.lo.shape)
+            )
         return marked(table, self, *columns) if columns else Entries(table, self)
 
     def __add__(self, other):
@@ -219,15 +222,25 @@ def _ranges(start, stop):
     return np.arange(length.sum()) + np.repeat(skipped, length)
 
 
+def _singles(table: np.ndarray, rows: Interval, columns: Interval) -> Truth:
+    """What a boolean table (..., n_q, n_k) holds at pairs of rows and columns, (t,), that are known."""
+    single = (rows.lo == rows.hi) & (columns.lo == columns.hi)
+    entry = table[..., rows.lo, columns.lo]
+    return Truth(entry | ~single, entry & single)
+
+
 def marked(table: np.ndarray, rows: Interval, columns: Interval) -> Truth:
     """Which tiles of a boolean table (..., n_q, n_k) hold a True, and which hold nothing else.
 
     Counts by sums along the rows of the table: beyond the table, memory grows as n_k.
     """
+    if (rows.lo == rows.hi).all() and (columns.lo == columns.hi).all():
+        return _singles(table, rows, columns)
     counts = np.empty((*table.shape[:-2], rows.size, columns.size), np.int64)
+    before = np.zeros((*table.shape[:-2], table.shape[-1] + 1), np.int64)
     for r, (lo, hi) in enumerate(zip(rows.lo.flat, rows.hi.flat, strict=True)):
         in_column = table[..., lo : hi + 1, :].sum(axis=-2)
-        before = np.insert(in_column.cumsum(axis=-1), 0, 0, axis=-1)
+        in_column.cumsum(axis=-1, out=before[..., 1:])
         last, first = columns.hi.ravel() + 1, columns.lo.ravel()
         counts[..., r, :] = before[..., last] - before[..., first]
     area = (rows.hi - rows.lo + 1) * (columns.hi - columns.lo + 1)
