@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from exercise_trial import TRIALS
 from hostile.notebooks import SOLUTION, code, place_of, source
-from test_batch_hostile import require_sandbox
+from sandboxed import require_sandbox
 
 from lib.__main__ import main
 from lib.grading import batch, report

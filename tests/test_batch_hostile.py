@@ -7,17 +7,16 @@ import json
 import os
 import re
 import shutil
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hostile.notebooks import NAME, ROOT, SOLUTION, with_cheat, with_harm
 from hostile.table import CHEATS, HARM, NOT_A_NOTEBOOK, PLACES
+from sandboxed import require_sandbox
 
 from lib.__main__ import main
 from lib.grading.exercises import exercise_of
-from lib.grading.sandbox import NoSandbox, Sandbox
 
 POINTS = exercise_of("1.1").POINTS
 SECRET = "SECRET-4711"
@@ -26,24 +25,6 @@ HIDDEN = f"""
 def private(student):  # {SECRET}
     student.same("weighted_sum", np.array([1.0, 2.0]), np.array([[47114.0], [47115.0]]))
 """
-
-
-@cache
-def missing() -> str:
-    """Why bubblewrap cannot work here; empty where it can."""
-    try:
-        Sandbox().require()
-    except NoSandbox as error:
-        return str(error)
-    return ""
-
-
-def require_sandbox():
-    """Skip where bubblewrap cannot work, and say why; in continuous integration it has to."""
-    if missing() and os.environ.get("CI") == "true":
-        pytest.fail(missing())
-    if missing():
-        pytest.skip(missing())
 
 
 def harmful():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_batch_hostile import require_sandbox
+from sandboxed import require_sandbox
 
 from lib.grading import sandbox, wire
 from lib.grading.faults import Wrong
