@@ -111,7 +111,7 @@ def test_what_leads_elsewhere_is_found_before_it_runs(tmp_path, spoil, said):
     assert run.astray(path) == ""
     spoil(notebook)
     nbformat.write(notebook, path)
-    assert said in run.run_alone(path, tmp_path / "1", {}, set())
+    assert said in run.run_alone(path, tmp_path / "1", Path("python"), {}, set())
 
 
 @pytest.mark.parametrize(("stored", "status"), [("one\n2", 0), ("one\n3", 1)])
@@ -217,7 +217,11 @@ def test_a_notebook_may_add_the_course_and_nothing_else(
     course = "masking-the-future==1"
     told = {line.replace("course", course) for line in after}
     path = write_notebook(tmp_path / "x.ipynb", "")
-    ours = {"installed": lambda python: told, "ROOT": tmp_path}
+    ours = {
+        "installed": lambda python: told,
+        "astray": lambda path: "",
+        "ROOT": tmp_path,
+    }
     for name, value in ours.items():
         monkeypatch.setitem(run.run_alone.__globals__, name, value)
     scratch = tmp_path / "scratch"
