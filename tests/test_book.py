@@ -363,6 +363,7 @@ def test_every_entry_of_the_contents_is_a_page_and_nothing_else_is(pages, built_
     }
     assert everything - {f"{page}.html" for page in listed} <= {
         "index.html",
+        "404.html",
         "search.html",
         "genindex.html",
     }
