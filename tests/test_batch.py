@@ -330,6 +330,10 @@ def test_private_checks_take_points_away(tmp_path):
 
 def test_names_of_files_are_safe_and_differ():
     names = ["ada", "a/b", "a_b", "..", "-x", "x" * 300, "é", "é "]
+    names += [
+        Submission(name, None).file_name for name in names[1:]
+    ]  # taken on purpose
+    names.remove("a_b")  # an ordinary name, which stays as it is
     files = [Submission(name, None).file_name for name in names]
     assert files[0] == "ada"
     assert len(set(files)) == len(names)

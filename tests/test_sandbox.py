@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from sandboxed import require_sandbox
 
 from lib.grading import sandbox, wire
 from lib.grading.faults import Wrong
-from lib.grading.hosted import called, legible
+from lib.grading.hosted import Notebook, called, legible
 from lib.grading.remote import RemoteAnswers, RemoteStudent
 from lib.grading.report import harmless
 from lib.grading.sandbox import NoSandbox, Sandbox, end
@@ -202,6 +203,19 @@ def test_what_is_handed_to_a_function_of_the_course_is_checked():
                    {"arguments": [np.zeros(2**17)]}):  # fmt: skip
         with pytest.raises(BadMessage):
             called([len], asked | forged)
+
+
+def test_a_function_of_the_course_is_held_to_the_time_of_the_check():
+    """While it computes, the grader does not wait for the worker: numbers that never end are stopped."""
+    asked = [{"function": 0, "arguments": [10**9]}, {"value": 1}]
+    worker = SimpleNamespace(
+        send=lambda *_, **__: None, receive=lambda **_: asked.pop(0)
+    )
+    notebook = Notebook([], [], Sandbox(), seconds=1, in_all=1)
+    notebook._worker, seen = (None, worker), []
+    answer = notebook._exchange({}, 1, [lambda n: seen.append(notebook.busy) or n])
+    assert answer == {"value": 1}
+    assert seen == [False]
 
 
 def test_a_text_of_a_learner_is_cut_and_the_same_in_every_run():

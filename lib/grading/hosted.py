@@ -134,7 +134,10 @@ class Notebook:
                 answer = channel.receive(until=until)
                 if "function" not in answer:
                     return answer
-                channel.send(called(functions, answer), until=until)
+                self.busy = False  # our own work, which the limit of the check holds
+                reply = called(functions, answer)
+                self.busy = True
+                channel.send(reply, until=until)
         finally:
             self.busy = False
 
