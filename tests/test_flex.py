@@ -238,7 +238,7 @@ def test_auto_says_what_it_takes_and_why():
         (full, (n,), "sdpa", "every pair is allowed"),
         (array, (8,), "sdpa", "an array already"),
         (causal, (n,), "sdpa", "knows the causal mask"),
-        (causal & window(9), (64,), "sdpa", "64 × 64 pairs is small"),
+        (causal & window(9), (64,), "sdpa", "1,048,576 pairs is small"),
         (causal, (n, 4 * n), "sdpa", "of the tiles hold an allowed pair, too many"),
         (
             causal,
