@@ -9,7 +9,7 @@ from strategies import many_examples, masks
 
 from lib.engine import patterns
 from lib.engine.cutting import _OneRow, plan
-from lib.masks import causal, coarse, document, explicit, padding, sink
+from lib.masks import causal, coarse, document, every, explicit, padding, sink, strided
 from lib.masks import window as sliding_window
 from lib.tiles import EMPTY, FULL, PARTIAL, tile_map
 
@@ -19,6 +19,7 @@ def kept(mask, n_q, n_k, size):
     tiles = tile_map(mask, n_q, n_k, size)
     several, number = patterns.patterns_of(tiles, mask, None)
     assert len({one.tobytes() for one in several}) == len(several)
+    assert several[number[tiles.states == PARTIAL]].any(axis=(1, 2)).all()
     pairs = several[number].transpose(0, 3, 1, 2)  # tile row, query, tile column, key
     pairs = pairs.reshape(len(number) * size, -1)
     assert not pairs[:n_q, n_k:][
@@ -38,6 +39,7 @@ def kept(mask, n_q, n_k, size):
 @example(causal & (sliding_window(6) | sink(2)), 24, 3, 4)
 @example(sink(1) | (causal & sliding_window(3)), 23, 0, 3)
 @example(causal & document([0] * 9 + [1] * 31), 25, 0, 4)
+@example(strided(7) & every(3, 0), 25, 0, 4)  # only the corner of a tile is left open
 def test_each_pair_is_kept_as_the_mask_says_it(mask, n_k, short, size):
     n_q = max(n_k - short, 1)
     states, pairs = kept(mask, n_q, n_k, size)
