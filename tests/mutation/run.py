@@ -25,7 +25,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = "tests/mutation/faults.yml"
 # What the tests need; they run on a copy of it.
-COPIED = ("lib", "tests", "pyproject.toml", "_config.yml")
+COPIED = ("lib", "tests", "exercises", "solutions", "pyproject.toml", "_config.yml")
 SECONDS = 300
 # Plugins, and pretty messages that nobody reads, would take longer than the tests.
 OPTIONS = "-qx --tb=no --assert=plain -p no:cacheprovider -p no:unraisableexception"
