@@ -24,6 +24,8 @@ def course(tmp_path):
             "tests/test_two.py": TESTS,
             "pyproject.toml": "",
             "_config.yml": "",
+            "exercises/01.ipynb": "",
+            "solutions/01.ipynb": "",
             run.FAULTS: yaml.safe_dump(list(groups)),
         }
         for name, text in files.items():
