@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 # What results depend on, beside the notebook's own code.
 INGREDIENTS = ("lib", "requirements.txt")
 
+# A kernel runs on each core. With two threads each they would wait for one another: a chapter of half a minute
+# then takes many.
+THREADS = "OMP_NUM_THREADS"
+
 
 def setup(app: Sphinx) -> None:
     """Name the folder before myst-nb asks for it, and fill it before the first page is read."""
@@ -77,6 +81,7 @@ def run_ahead(app: Sphinx, env: BuildEnvironment, pages: Iterable[str]) -> None:
         return result
 
     failed = []
+    os.environ.setdefault(THREADS, "1")  # kernels inherit it
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, result in zip(waiting, pool.map(run, waiting), strict=True):
             if result.err:
