@@ -12,7 +12,7 @@ from lib.figures import Picture
 # A picture takes some 50 kB.
 MOST_KEPT = 120
 # Seconds between two steps, in which the kernel serves whoever asks for something: a move, another cell.
-PAUSE = 0.05
+PAUSE = 0.01
 
 
 class Ahead:
@@ -30,11 +30,14 @@ class Ahead:
         self._draw, self._controls = draw, controls
         self._kept: OrderedDict[tuple[Value, ...], Drawn] = OrderedDict()
         self._cells = cells_run()
+        self._before: State | None = None  # where the reader came from,
+        self._here: State | None = None  # and where he is
         self._task: asyncio.Task | None = None
 
     def drawn(self, state: State) -> Drawn:
         """What shows a state: at once if it is remembered, else drawn now."""
         self.stop()
+        self._before, self._here = self._here or state, state
         if self._is_stale():
             self._kept.clear()
             self._cells = cells_run()
@@ -44,14 +47,14 @@ class Ahead:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def start(self, state: State) -> None:
-        """Draw what lies around a state, in small steps, until `stop`; without an event loop, nothing."""
+    def start(self) -> None:
+        """Draw what lies around the state shown last, in small steps, until `stop`; without an event loop, nothing."""
         self.stop()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._task = loop.create_task(self._draw_on(state))
+        self._task = loop.create_task(self._draw_on())
 
     def stop(self) -> None:
         """A reader moves: what he asks for comes first."""
@@ -59,15 +62,15 @@ class Ahead:
             self._task.cancel()
         self._task = None
 
-    async def _draw_on(self, state: State) -> None:
-        for _ in self.steps(state):
+    async def _draw_on(self) -> None:
+        for _ in self.steps():
             await asyncio.sleep(PAUSE)
             if self._is_stale():
                 return
 
-    def steps(self, state: State) -> Iterator[None]:
-        """Draw the neighbours of a state one after another, and pause before each piece of the work."""
-        for near in neighbours(state, self._controls):
+    def steps(self) -> Iterator[None]:
+        """Draw the neighbours of that state one after another, and pause before each piece of the work."""
+        for near in neighbours(self._before, self._here, self._controls):
             key = tuple(near.values())
             if key in self._kept:
                 continue
@@ -91,17 +94,21 @@ class Ahead:
 
 
 def neighbours(
-    state: State, controls: dict[str, tuple[Value, ...]]
+    before: State, state: State, controls: dict[str, tuple[Value, ...]]
 ) -> Iterator[dict[str, Any]]:
-    """The states that one slider reaches from here, the nearest first."""
-    places = {name: values.index(state[name]) for name, values in controls.items()}
-    near = [
-        (abs(place - places[name]), name, value)
-        for name, values in controls.items()
-        for place, value in enumerate(values)
-        if place != places[name]
-    ]
-    for _, name, value in sorted(near, key=lambda step: step[0]):
+    """The states that one slider reaches from here, the nearest first, and of two as near the one further on.
+
+    Further on is the way that led from the state `before` to this one.
+    """
+    near = []
+    for name, values in controls.items():
+        here = values.index(state[name])
+        came = here - values.index(before[name])
+        steps = [(place - here, value) for place, value in enumerate(values)]
+        near += [
+            (abs(step), step * came <= 0, name, value) for step, value in steps if step
+        ]
+    for *_, name, value in sorted(near, key=lambda step: step[:2]):
         yield {**state, name: value}
 
 

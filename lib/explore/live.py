@@ -80,7 +80,7 @@ class LiveExplorer(Explorer):
             )
             raise
         self._view.value = self._picture_html()
-        self._ahead.start(self.state)
+        self._ahead.start()
 
     def _drawn(self, state: State) -> Drawn:
         return self._ahead.drawn(state)

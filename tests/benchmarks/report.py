@@ -99,6 +99,7 @@ class Part:
             "ms": (seconds, 1e-3),
             "MiB": (memory.get("growth"), MIB),
             "GiB": (memory.get("resident"), 1024 * MIB),
+            "first call": (self.seconds("first call"), seconds),
         }
         value, unit = values.get(target.of, (seconds, against))
         return None if value is None or unit is None else value / unit
@@ -138,6 +139,7 @@ class Part:
 UNITS = {
     "limit": "× the limit",
     "flex": "× compiled FlexAttention",
+    "first call": "× a known mask, with one never met before",
     "ms": "ms",
     "MiB": "MiB more memory",
     "GiB": "GiB resident",
