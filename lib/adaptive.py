@@ -225,13 +225,15 @@ def top_k_tiles(
     own = torch.arange(first, first + n_q, share, device=q.device)[:, None] // size
     past = tile < own
     affinity = chooser @ mean_keys.transpose(-1, -2)
-    affinity = affinity.masked_fill(~past[:, :finished], -math.inf)
-    best = affinity.argsort(dim=-1, descending=True, stable=True)[..., : keep - 1]
-    chosen = torch.zeros(
-        *affinity.shape[:-1], len(tile), dtype=torch.bool, device=q.device
-    )
-    # Early queries have fewer than keep − 1 tiles behind them: the rest of `best` is no choice.
-    return chosen.scatter(-1, best, True) & past | (tile == own)
+    affinity = torch.nn.functional.pad(affinity, (0, len(tile) - finished))
+    # The own tile counts among the `keep`. Of equal ones topk may take any, so it is asked for the least value alone.
+    affinity = affinity.masked_fill(~past, -math.inf).masked_fill(tile == own, math.inf)
+    least = affinity.topk(min(keep, len(tile))).values[..., -1:]
+    above, equal = affinity > least, affinity == least
+    room = keep - above.sum(dim=-1, keepdim=True)
+    chosen = above | equal & (equal.cumsum(dim=-1) <= room)
+    # Early queries have fewer than keep − 1 tiles behind them: what else was chosen is no choice.
+    return chosen & past | (tile == own)
 
 
 def top_k_mask(

@@ -26,8 +26,8 @@ EMPTY, PARTIAL, FULL = 0, 1, 2
 # How many pairs of a PARTIAL tile, or of many, are asked about at once: some megabytes.
 PAIRS = 2**19
 
-# A map is made in two steps: first for blocks of 16 × 16 tiles, then within those that are PARTIAL.
-COARSER = 16
+# A map is made in two steps: first for blocks of 32 × 32 tiles, then within those that are PARTIAL.
+COARSER = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def tile_map(
         _cut(n_k, COARSER * size)[None, :],
     )
     for strip_number in range(blocks.shape[-2]):
-        # Sixteen rows of tiles: they take the state of their block, then the PARTIAL ones their own.
+        # So many rows of tiles: they take the state of their block, then the PARTIAL ones their own.
         strip = slice(COARSER * strip_number, COARSER * (strip_number + 1))
         row = np.repeat(blocks[..., strip_number, :], COARSER, axis=-1)[..., : j.size]
         states[..., strip, :] = row[..., None, :]
