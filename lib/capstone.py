@@ -1,7 +1,7 @@
-"""The decoder of the capstone: small, in the manner of 2024–26, and explained by nobody. Its loss is suspiciously good.
+"""The decoder of the capstone: small, in the manner of 2024–26, and explained by nobody.
 
-Whole numbers below 11, (batch, n), go in; for each of them the logits of the next one, (batch, n, 11), come out.
-Between the parts x is (batch, n, width).
+Its loss is suspiciously good. Whole numbers below 11, (batch, n), go in; for each of them
+the logits of the next one, (batch, n, 11), come out. Between the parts x is (batch, n, width).
 """
 
 import torch

@@ -735,6 +735,12 @@ def test_a_part_that_fails_does_not_hide_the_others_and_the_first_is_explained(p
     assert [part.status for part in result.parts] == ["wrong", "wrong"]
 
 
+def test_on_a_page_every_part_has_a_line_of_its_own(parts):
+    page = run_cell(PARTS, double=lambda x: 2 * x, triple=lambda x: x)._repr_html_()
+    both = "✔ <code>double</code> 2 of 2<br>✘ <code>triple</code> 0 of 1"
+    assert f"<dt>Parts</dt><dd>{both}</dd>" in page
+
+
 def test_a_hidden_check_takes_the_points_of_the_part_that_fails(parts):
     names = {"double": lambda x: np.minimum(2 * x, 99), "triple": lambda x: 3 * x}
     assert run_cell(PARTS, **names).progress == (3, 5)

@@ -241,6 +241,7 @@ def test_the_page_maps_every_question_of_the_course(tmp_path, monkeypatch, capsy
     for question, title in FIRST.TITLES.items():
         assert title in page.stops[question][1]
         assert f"{FIRST.POINTS[question]} points" in page.stops[question][1]
+    assert "<br>1 point</span>" in text  # of question 3.5
     assert "Next: question 1.2, A query that does not ask." in text
     assert set(page.addresses) == {
         "mine/a & b.ipynb",

@@ -85,7 +85,7 @@ def _paint_shares(
             rim = [withStroke(linewidth=4, foreground="white")]
             axes.text((start + end) / 2, 0.6, "no path", path_effects=rim, **style)
     axes.axhline(chance, color=FAINT, lw=1, ls="--")
-    axes.text(0.35, chance + 0.03, "chance", fontsize=8, color=INK)
+    axes.text(0.55, chance + 0.03, "chance", fontsize=8, color=INK)
     axes.plot(distances, list(shares.values()), "o-", color=DEEP, ms=5, lw=1.5)
     axes.set(xlim=(0.3, max(distances) + 0.5), ylim=(0, 1.1), yticks=[0, 0.5, 1])
     axes.locator_params(axis="x", integer=True, nbins=12)

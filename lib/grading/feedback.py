@@ -167,14 +167,16 @@ class Result:
             + (f"<dl>{body}</dl>" if body else "")
             + _unfolding(self.hints)
             + f'<p>{html.escape(self.title)} <span aria-hidden="true">{bar(*self.progress)}</span> '
-            f"{self._count()}</p></div>"
+            f"{self._count().replace(' ', '&nbsp;')}</p></div>"
         )
 
     def _html_rows(self) -> Iterator[tuple[str, str]]:
         """The rows as HTML; where there is a picture it stands for the numbers wanted and found."""
         picture = self.finding.picture if self.finding else ""
         for label, text in self._rows():
-            if label == "Wanted" and picture:
+            if label == "Parts":
+                yield label, "<br>".join(_marked_up(str(part)) for part in self.parts)
+            elif label == "Wanted" and picture:
                 yield "Compare", picture
             elif not (label == "Found" and picture):
                 shown = _marked_up(f"`{text}`" if label in NUMBERS else text)

@@ -96,7 +96,7 @@ def _heading(record: Record, exercise: ModuleType) -> str:
 def _bar(so_far: int, total: int) -> str:
     return (
         f'<span class="bar" aria-hidden="true"><span style="width: {100 * so_far // total}%"></span></span> '
-        f"{so_far} of {total} points"
+        f"{so_far}&nbsp;of&nbsp;{total}&nbsp;points"
     )
 
 
@@ -110,7 +110,7 @@ def _route(record: Record, exercise: ModuleType) -> str:
             kind, sign = SHOWN["wrong"][:2]
             word = f"{mark.points} of {points} points, go on"
         else:
-            word = f"{word}<br>{points} points"
+            word = f"{word}<br>{points} point{'s' * (points > 1)}"
         stops.append(
             f'<li class="{kind}"><span class="stop" aria-hidden="true"><span>{sign}</span></span>'
             f'<div><span class="number">{question}</span>{html.escape(title)}'

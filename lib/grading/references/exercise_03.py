@@ -186,7 +186,7 @@ def suspect_mask(real):
 
 
 def reads_future(real):
-    """Whether each query, under the suspect and with all scores 0, reads a real token that comes after it.
+    """Whether each query, under the suspect and with all scores 0, reads a later real token.
 
     >>> reads_future(np.array([True, True, False]))
     array([False, False, False])

@@ -354,7 +354,8 @@ def three_heads(x):
 def first_output(a, b, p, scores):
     """Output 0 of a head that reads both of two tokens, the words a and b, each 0 or 1.
 
-    The value of a token is its word plus the number of its place, p[0] or p[1]; `scores[place, word]` is its score.
+    The value of a token is its word plus the number of its place, p[0] or p[1].
+    Its score is `scores[place, word]`.
     """
     values = np.array([a + p[0], b + p[1]])
     return softmax(np.array([scores[0][a], scores[1][b]])) @ values

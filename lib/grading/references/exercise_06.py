@@ -148,7 +148,7 @@ mistakes_6_2 = [
 
 
 class Cache:
-    """The tokens so far, in an array with room for more; key and value of a token are the token itself."""
+    """The tokens so far, in an array with room for more; a token is its own key and value."""
 
     def __init__(self, width, room=100):
         self.held, self.length = np.zeros((room, width)), 0

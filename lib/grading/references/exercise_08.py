@@ -87,7 +87,7 @@ mistakes_8_1 = [
 
 
 def bounds(q, low, high):
-    """The largest product that each query (n, d) can have with a key between `low` and `high` (blocks, d)."""
+    """The largest product of each query (n, d) with keys between `low` and `high` (blocks, d)."""
     return np.maximum(q[:, None] * low, q[:, None] * high).sum(axis=-1)
 
 
@@ -475,7 +475,10 @@ SUSPECTS = {
 
 
 def long_texts():
-    """Queries (200, 96), keys (200, 256, 96) of length 1, and facts (200,); each query is the key of its fact."""
+    """Queries (200, 96), keys (200, 256, 96) of length 1, and facts (200,).
+
+    Each query is the key of its fact.
+    """
     rng = np.random.default_rng(86)
     keys = rng.normal(size=(200, 256, 96))
     keys /= np.linalg.norm(keys, axis=-1, keepdims=True)
@@ -484,7 +487,7 @@ def long_texts():
 
 
 def keep_needed(query, keys, fact, b):
-    """The smallest number of blocks, the own one included, with which the block of the fact is read.
+    """The smallest number of blocks, the own one included, that reads the block of the fact.
 
     >>> int(keep_needed(np.ones(1), np.ones((4, 1)), 3, 2))
     1

@@ -452,18 +452,19 @@ outputs = {
 
 
 def first_run():
-    """Equal scores, positions as values: a row each for A, B, C and D."""
-    return np.array([both[0] for both in outputs.values()])
+    """Equal scores, positions as values. For each token: its number, then A, B, C and D."""
+    return np.array([np.arange(16), *(both[0] for both in outputs.values())]).T
 
 
 def second_run():
-    """Scores that rise, values of 1: a row each for A, B, C and D."""
-    return np.array([both[1] for both in outputs.values()])
+    """Scores that rise, values of 1. For each token: its number, then A, B, C and D."""
+    return np.array([np.arange(16), *(both[1] for both in outputs.values())]).T
 
 
 def both_runs(program):
-    """The two runs of the program of that name, a row each; of "sound" those of a sound one."""
-    return sound if program == "sound" else outputs[program]
+    """For each token: its number, then both runs of the program, one of A to D or "sound"."""
+    both = sound if program == "sound" else outputs[program]
+    return np.array([np.arange(16), *both]).T
 
 
 diagnosis = (5, 3, 6, 8)
@@ -542,7 +543,7 @@ def reach(layers):
 
 
 def kept(layer):
-    """The most blocks that are needed again at a time: finished, and read by one that is still to come."""
+    """The most blocks needed at a time: finished, and read by one that is still to come."""
     rows = np.arange(len(layer))
     last = np.where(layer, rows[:, None], 0).max(axis=0)  # who reads each block last
     return max((last[:t] >= t).sum() for t in rows)

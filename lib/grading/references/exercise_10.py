@@ -27,7 +27,7 @@ POINTS = {
 
 
 def loss_on_dice(model, steps=80):
-    """The loss that a model reports on texts of dice, after some steps of training on others; in nats."""
+    """The loss, in nats, that a model reports on texts of dice after training on others."""
     import torch
     from torch.nn.functional import cross_entropy
 
