@@ -72,7 +72,10 @@ def run_ahead(app: Sphinx, env: BuildEnvironment, pages: Iterable[str]) -> None:
 
     def run(path: Path) -> ExecutionResult:
         timeout = app.config.nb_execution_timeout
-        result = single_nb_execution(waiting[path], str(path.parent), timeout, False)
+        # A line that the kernel sends in two pieces stays one line.
+        result = single_nb_execution(
+            waiting[path], str(path.parent), timeout, False, coalesce_streams=True
+        )
         logger.info("ran %s in %.0f s", path.name, result.time)
         return result
 
