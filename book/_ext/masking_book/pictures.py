@@ -15,6 +15,9 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
 
+# Of so many pixels, a picture is not shrunk to a phone's width: its words could not be read.
+WIDE = 750
+
 
 def setup(app: Sphinx) -> None:
     """Rewrite every page as it is read, and write the measures of its pictures."""
@@ -45,6 +48,8 @@ class LightenPictures(SphinxTransform):
             if source.suffix == ".png" and source.is_file():  # if not, Sphinx says so
                 with Image.open(source) as pixels:
                     image["measures"] = pixels.size
+                if image["measures"][0] > WIDE:
+                    image["classes"].append("wide")
                 image["uri"] = lighter(image["uri"], source)
             if number:
                 image["loading"] = "lazy"

@@ -5,6 +5,7 @@ open the next one. Notebooks stay plain Markdown: the book alone ties these toge
 """
 
 import re
+from html import escape
 from typing import Any
 
 from docutils import nodes
@@ -14,8 +15,10 @@ from sphinx.transforms import SphinxTransform
 OPENS = re.compile(r"[(\[“‘]+$")
 CLOSES = re.compile(r"^[.,;:!?)\]”’…]+")
 UNIT = re.compile(r"(?<=\d) (?=%|[kMG]i?B\b)")
-# Code of so many characters, such as ``f(q, k, v)``, is not broken, except in the narrow cells of a table.
+# Code of so many characters, such as ``f(q, k, v)``, is not broken. Longer code in the narrow cell of a table may be
+# broken within a name or a call: behind an underscore, a full stop or an opening bracket.
 SHORT = 18
+WITHIN = re.compile(r"(?<=[\w][_.(])(?=\w)")
 AS_WRITTEN = (nodes.literal, nodes.math, nodes.FixedTextElement)
 
 
@@ -37,9 +40,11 @@ class TieTogether(SphinxTransform):
         for text in list(self.document.findall(nodes.Text)):
             if UNIT.search(text) and not isinstance(text.parent, AS_WRITTEN):
                 text.parent.replace(text, nodes.Text(UNIT.sub("\u00a0", text)))
-        for code in self.document.findall(nodes.literal):
-            if len(code.astext()) <= SHORT and not _in_table(code):
+        for code in list(self.document.findall(nodes.literal)):
+            if len(code.astext()) <= SHORT:
                 code["classes"].append("unbroken")
+            elif _in_table(code):
+                code.replace_self(breakable(code))
 
 
 def tie_punctuation(formula: nodes.math) -> None:
@@ -50,6 +55,13 @@ def tie_punctuation(formula: nodes.math) -> None:
         tied = nodes.inline(classes=["unbroken"])
         formula.replace_self(tied)
         tied += [nodes.Text(before), formula, nodes.Text(after)]
+
+
+def breakable(code: nodes.literal) -> nodes.raw:
+    """The same code, in which a browser may break a line within a name or a call."""
+    text = WITHIN.sub("<wbr>", escape(code.astext()))
+    html = f'<code class="literal notranslate">{text}</code>'
+    return nodes.raw("", html, format="html")
 
 
 def _beside(formula: nodes.math, step: int, marks: re.Pattern[str]) -> str:
