@@ -66,6 +66,10 @@ Since $e^0 = 1$.
 </details>
 
 In ($x$), 42 % of `f(q, k)` is $x$ of *Lema 3.2*, see `lib.torch_attention.attention`.
+
+| call |
+|---|
+| `library.function(first_argument, second=2.1)` |
 """
 
 
@@ -174,6 +178,8 @@ def test_what_belongs_together_is_not_broken(small_page):
     tied = [part.get_text() for part in small_page.select("article .unbroken")]
     assert tied == ["x)", "e0=1.", "(x),", "f(q, k)"]
     assert "42\u00a0% of" in small_page.get_text()
+    call = small_page.select_one("td code").decode_contents()
+    assert call == "library.<wbr/>function(<wbr/>first_argument, second=2.1)"
 
 
 def test_the_name_of_a_document_s_statement_is_portuguese(small_page):

@@ -16,9 +16,9 @@ OPENS = re.compile(r"[(\[“‘]+$")
 CLOSES = re.compile(r"^[.,;:!?)\]”’…]+")
 UNIT = re.compile(r"(?<=\d) (?=%|[kMG]i?B\b)")
 # Code of so many characters, such as ``f(q, k, v)``, is not broken. Longer code in the narrow cell of a table may be
-# broken within a name or a call: behind an underscore, a full stop or an opening bracket.
+# broken within a name or a call: behind a full stop or an opening bracket.
 SHORT = 18
-WITHIN = re.compile(r"(?<=[\w][_.(])(?=\w)")
+WITHIN = re.compile(r"(?<=[^\W\d][.(])(?=\w)")
 AS_WRITTEN = (nodes.literal, nodes.math, nodes.FixedTextElement)
 
 
