@@ -64,6 +64,12 @@ PAGE = r"""
 Since $e^0 = 1$.
 
 </details>
+
+In ($x$), 42 % of `f(q, k)` is $x$ of *Lema 3.2*, see `lib.torch_attention.attention`.
+
+| call |
+|---|
+| `library.function(first_argument, second=2.1)` |
 """
 
 
@@ -162,10 +168,24 @@ def test_names_of_statements(title, expected):
 def test_predictions_are_marked_and_their_formulas_typeset(small_page):
     assert small_page.select_one("p.predict").get_text() == "Predict. Which weight?"
     details = small_page.find("details")
-    in_summary, in_answer = details.select("span.math > math")
+    in_summary, in_answer = details.select(".math > math")
     assert [part.get_text() for part in in_summary.mfrac.find_all("mn")] == ["1", "8"]
     assert in_answer.get_text() == "e0=1"
     assert details.summary.get_text() == "It is 18 of all."
+
+
+def test_what_belongs_together_is_not_broken(small_page):
+    tied = [part.get_text() for part in small_page.select("article .unbroken")]
+    assert tied == ["x)", "e0=1.", "(x),", "f(q, k)"]
+    assert "42\u00a0% of" in small_page.get_text()
+    call = small_page.select_one("td code").decode_contents()
+    assert call == "library.<wbr/>function(<wbr/>first_argument, second=2.1)"
+
+
+def test_the_name_of_a_document_s_statement_is_portuguese(small_page):
+    assert [part.get_text() for part in small_page.select("em[lang=pt]")] == [
+        "Lema 3.2"
+    ]
 
 
 def test_folded_cells_in_a_row_are_one_fold_and_say_what_they_did(small_page):
@@ -200,6 +220,22 @@ def test_only_the_rules_of_font_awesome_are_taken_out_of_a_style_sheet():
 def test_a_drawn_picture_carries_its_text(small_page):
     texts = [image["alt"] for image in small_page.select(".cell_output img")]
     assert texts == ["A dot in the middle.", "Another dot."]
+
+
+def test_a_place_of_its_shape_is_kept_free_for_a_picture(small_page):
+    for image in small_page.select(".cell_output img"):
+        assert (image["width"], image["height"]) == ("1", "1")
+
+
+def test_all_forms_of_a_root_are_as_wide_as_the_plain_one(tmp_path):
+    formulas.cut_font({"√", "x"}, tmp_path / "font.woff")
+    with TTFont(tmp_path / "font.woff") as font:
+        table = font["MATH"].table.MathVariants
+        (forms,) = table.VertGlyphConstruction
+        names = [form.VariantGlyph for form in forms.MathGlyphVariantRecord]
+        names += [part.glyph for part in forms.GlyphAssembly.PartRecords]
+        assert len(names) > 4
+        assert len({font["hmtx"][name][0] for name in names}) == 1
 
 
 def test_the_bootstrap_cell_is_not_on_the_page(small_page):
@@ -427,6 +463,13 @@ def test_every_page_has_title_language_and_one_header(pages):
         ), path
 
 
+def test_colab_is_offered_for_notebooks_and_for_nothing_else(pages, built_book):
+    for path, page in pages.items():
+        notebook = ROOT / path.relative_to(built_book).with_suffix(".ipynb")
+        offered = bool(page.select(".dropdown-launch-buttons"))
+        assert offered == notebook.exists(), path
+
+
 def test_every_picture_says_what_to_see(pages):
     seen = 0
     for path, page in pages.items():
@@ -572,6 +615,7 @@ def test_pictures_further_down_wait_for_the_reader(pages):
     for path, page in pages.items():
         drawn = page.select(".cell_output img:not(figure img)")
         assert all(image.get("loading") == "lazy" for image in drawn[1:]), path
+        assert all(image.get("width") and image.get("height") for image in drawn), path
 
 
 def test_folded_code_says_what_it_did(pages):

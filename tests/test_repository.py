@@ -84,6 +84,7 @@ def test_writing_touches_only_what_differs(copied):
     [
         ("README.md", "[colab]:"),
         ("README.md", "[repository]:"),
+        ("book/index.md", "[pdf]:"),
         ("CITATION.cff", "repository-code:"),
         ("pyproject.toml", "Repository ="),
         (".github/workflows/book.yml", "    branches:"),

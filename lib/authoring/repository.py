@@ -95,6 +95,11 @@ class Address:
         """Where GitHub Pages publishes the book."""
         return f"https://{self.owner.lower()}.github.io/{self.name}/"
 
+    @property
+    def pdf(self) -> str:
+        """Where the workflow publishes the book as one file (book/_ext/pdf.py)."""
+        return f"{self.book}masking-the-future.pdf"
+
     def colab(self, path: str) -> str:
         """The address that opens the notebook at `path` (from the root, with forward slashes) in Colab."""
         return f"https://colab.research.google.com/github/{self.owner}/{self.name}/blob/{self.branch}/{path}"
@@ -185,6 +190,8 @@ def derived_lines(address: Address) -> list[tuple[str, str, str]]:
         ("book/how_to_study.md", r"(?<=^cd )\S+", address.name),
         ("README.md", r"^\[repository\]: .*", f"[repository]: {address.url}"),
         ("README.md", r"^\[book\]: .*", f"[book]: {address.book}"),
+        ("README.md", r"^\[pdf\]: .*", f"[pdf]: {address.pdf}"),
+        ("book/index.md", r"^\[pdf\]: .*", f"[pdf]: {address.pdf}"),
         ("README.md", r"^\[colab\]: .*", f"[colab]: {address.colab(first)}"),
         ("CITATION.cff", r"^repository-code: .*", f"repository-code: {address.url}"),
         ("CITATION.cff", r"^url: .*", f"url: {address.book}"),

@@ -60,6 +60,9 @@ more weight.
 - **A ring**: output $i$ should read token $j$, and it does not.
 - **A white cell**: it may, and does not. Nothing is wrong with that.
 
+Some bugs show only when the text is cut. There a column is *the last token $j$ of the prefix*, and a cross says that \
+output $i$ of the prefix is another one than that of the whole text.
+
 So a good picture has no crosses and no rings. In the one above, every query reads its future, and nothing else.
 
 Above the picture stands the code. In it `attention(q, k, v, mask)` and `softmax` are the package's, and correct; \

@@ -87,11 +87,9 @@ def _paint_panel(axes: Axes, panel: Panel) -> None:
     axes.plot(*np.argwhere(kinds[LEAK]).T[::-1], ms=12, **CROSS)
     axes.plot(*np.argwhere(kinds[LOST]).T[::-1], **RING)
     if panel.weights is not None:
+        # Behind its row, so that no cell is covered.
         for i in np.flatnonzero(np.isnan(panel.weights).all(axis=1)):
-            frame = {"boxstyle": "round", "fc": "white", "ec": ACCENT, "lw": 1.5}
-            axes.text(
-                n_k / 2 - 0.5, i, "NaN", ha="center", va="center", fontsize=10, color=INK,
-                bbox=frame,
-            )  # fmt: skip
+            style = {"fontsize": 10, "fontweight": "bold", "color": ACCENT}
+            axes.text(n_k - 0.4, i, "NaN", ha="left", va="center", **style)
     axes.set_aspect("equal")
     name_positions(axes, range(n_q), range(n_k))

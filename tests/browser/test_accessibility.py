@@ -11,7 +11,7 @@ THEMES = "theme => { document.documentElement.dataset.theme = theme }"
 STILL = "*, ::before, ::after { transition: none !important }"
 
 
-@pytest.mark.parametrize("path", [*PAGES, "search.html"])
+@pytest.mark.parametrize("path", [*PAGES, "search.html", "404.html"])
 def test_axe_finds_nothing(open_page, built_book, path):
     page = open_page(f"{built_book.as_uri()}/{path}", reduced_motion="reduce")
     page.add_style_tag(content=STILL)

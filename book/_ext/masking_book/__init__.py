@@ -18,6 +18,7 @@ from masking_book import (
     formulas,
     fresh,
     icons,
+    launch,
     not_found,
     pictures,
     playground,
@@ -28,6 +29,7 @@ from masking_book import (
     social,
     statements,
     status,
+    typography,
 )
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -45,6 +47,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         formulas,
         fresh,
         icons,
+        launch,
         not_found,
         pictures,
         playground,
@@ -55,6 +58,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         social,
         statements,
         status,
+        typography,
     ):
         part.setup(app)
     app.connect("config-inited", _name_folders)

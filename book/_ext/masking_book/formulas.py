@@ -16,6 +16,7 @@ from unicodedata import normalize
 
 from docutils import nodes
 from fontTools import subset
+from fontTools.ttLib import TTFont
 from math_core import LatexError, LatexToMathML
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -98,4 +99,26 @@ def cut_font(characters: set[str], target: Path) -> None:
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=map(ord, characters))
     cutter.subset(font)
+    level_roots(font)
     subset.save_font(font, str(target), options)
+
+
+def level_roots(font: TTFont) -> None:
+    """Make the taller forms of the root sign as wide as the plain one.
+
+    A browser keeps room for the widest form before it knows which one it draws, so there was a gap behind every root.
+    """
+    table = font["MATH"].table.MathVariants
+    names = table.VertGlyphCoverage.glyphs
+    root = font.getBestCmap()[ord(RADICAL)]
+    forms = table.VertGlyphConstruction[names.index(root)]
+    taller = {form.VariantGlyph for form in forms.MathGlyphVariantRecord}
+    taller |= {part.glyph for part in forms.GlyphAssembly.PartRecords}
+    width, _ = font["hmtx"][root]
+    for name in taller - {root}:
+        wider, bearing = font["hmtx"][name]
+        glyph = font["glyf"][name]
+        glyph.coordinates.scale((width / wider, 1))
+        glyph.coordinates.toInt()
+        glyph.recalcBounds(font["glyf"])
+        font["hmtx"][name] = (width, round(bearing * width / wider))

@@ -1,9 +1,11 @@
 """The documents' own words are Portuguese: a screen reader is told so, and pronounces them as such.
 
 In what is written from the ledger, the map, the errata and the last section of each chapter, they stand emphasised in
-brackets: ``the mask zeroes scores (*zerar os scores*)``.
+brackets: ``the mask zeroes scores (*zerar os scores*)``. The name of a document's statement, ``*Lema 3.2*``, is
+emphasised wherever it stands.
 """
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -12,6 +14,7 @@ from sphinx.transforms import SphinxTransform
 
 PAGES = ("book/map", "book/errata")
 SECTION = "the-documents-line-by-line"
+STATEMENT = re.compile(r"(Lema|Observação|Proposição|Teorema) \d+(\.\d+)*")
 
 
 def setup(app: Sphinx) -> None:
@@ -25,7 +28,10 @@ class MarkPortuguese(SphinxTransform):
     default_priority = 300
 
     def apply(self, **kwargs: Any) -> None:
-        """Go through the parts of one page that are written from the ledger."""
+        """Go through the names of statements, and the parts of one page that are written from the ledger."""
+        for words in self.document.findall(nodes.emphasis):
+            if STATEMENT.fullmatch(words.astext()):
+                words["classes"].append("language-pt")
         parts = [self.document] if self.env.docname in PAGES else []
         parts += [
             section
@@ -34,7 +40,7 @@ class MarkPortuguese(SphinxTransform):
         ]
         for part in parts:
             for words in part.findall(nodes.emphasis):
-                if _in_brackets(words):
+                if _in_brackets(words) and not words["classes"]:
                     words["classes"].append("language-pt")
 
 
