@@ -23,6 +23,7 @@ from lib.grading.student import Student
 from lib.grading.wire import WAITING, BadMessage, Channel
 
 TOLD = 2000  # characters of a message about an error
+LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU)
 # Magic words before a cell or a line whose rest is Python all the same.
 TIMED = {"time", "timeit", "capture", "prun"}
 
@@ -49,21 +50,27 @@ class Worker:
         self._models: list[Model] = []
         self._course: list[str] = []
         self._student: Student | None = None
+        self._ground: tuple | None = None  # as it is once the cells have run
 
     def serve(self) -> None:
         """Answer one request after another."""
         while True:
             request = self._channel.receive()
+            number = {"number": request.pop("number", 0)}
             answer = getattr(self, f"do_{request.pop('do')}")(**request)
             try:
-                self._channel.send(answer)
+                self._channel.send(answer | number)
             except BadMessage as error:
-                self._channel.send(
-                    {"wrong": f"What it gives cannot be judged: {error}."}
-                )
+                why = f"What it gives cannot be judged: {error}."
+                self._channel.send({"wrong": why} | number)
 
     def do_begin(self, course: list[str]) -> dict:
-        """A new check begins; `course` has the names that the exercise itself defines."""
+        """A new check begins; `course` has the names that the exercise itself defines.
+
+        Ends this process where an answer has taken away what the next one stands on: another process begins anew.
+        """
+        if self._ground and not _stands(self._ground, self._names):
+            sys.exit()
         self._course, self._student = course, None
         _put_back(self._before)
         return {}
@@ -83,8 +90,11 @@ class Worker:
             with _no_longer_than(seconds, "It"):
                 exec(_compiled(source, file), self._names)
         except BaseException as error:
-            missed = error.name if isinstance(error, NameError) else None
-            return {"error": _told(error), "missed": missed or ""}
+            missed = error.name if isinstance(error, NameError) else ""
+            return {
+                "error": _told(error),
+                "missed": missed if isinstance(missed, str) else "",
+            }
         finally:
             _put_back(self._before)
         return {"error": "", "missed": ""}
@@ -93,6 +103,7 @@ class Worker:
         self, name: str, method: str, arguments: list, keywords: dict, seconds: float
     ) -> dict:
         """What `Student`, or the model that is the first argument, gives; a fault as a sentence."""
+        self._ground = self._ground or _ground(self._names)
         if self._student is None:
             self._student = Student(Answers(self._names, self._course), None)
         answers = self._student._answers
@@ -208,6 +219,27 @@ def _put_back(before: list[tuple[object, dict[str, object]]]) -> None:
                 setattr(thing, name, value)
 
 
+def _ground(names: dict[str, object]) -> tuple:
+    """What every answer stands on: the notebook's names, the modules that are loaded, the limits."""
+    limits = [resource.getrlimit(limit) for limit in LIMITS]
+    return (
+        set(names),
+        {name: id(module) for name, module in sys.modules.items()},
+        limits,
+    )
+
+
+def _stands(ground: tuple, names: dict[str, object]) -> bool:
+    """Whether all of it is still there, and files can be opened."""
+    before, now = ground, _ground(names)
+    with open(os.devnull):
+        return (
+            before[0] <= now[0]
+            and before[1].items() <= now[1].items()
+            and before[2] == now[2]
+        )
+
+
 def _as_arrays(given: tuple) -> list:
     """What the learner hands to a function of the course: arrays and plain numbers."""
     return [
@@ -228,7 +260,11 @@ def _begin_anew() -> None:
 def _told(error: BaseException) -> str:
     if isinstance(error, Wrong):
         return error.finding.why
-    return f"{type(error).__name__}: {error}"[:TOLD]
+    try:
+        text = str(error)
+    except BaseException:  # as Python's own tracebacks say it
+        text = "<exception str() failed>"
+    return f"{type(error).__name__}: {text}"[:TOLD]
 
 
 def _compiled(source: str, file: str):
