@@ -72,5 +72,5 @@ class Roster:
         name, *parts = learner.lower().split("_")
         # What follows the number is of the learner's choice: Canvas adds the name of the file.
         number = next((part for part in parts if part not in ("late", "")), "none")
-        known = bool(parts) and name in names or number == by_column.get("id")
+        known = (bool(parts) and name in names) or number == by_column.get("id")
         return learner.lower() in names or known
