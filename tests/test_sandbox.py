@@ -460,7 +460,7 @@ def test_the_layouts_of_a_folder(tmp_path):
     put("out/ada/02.ipynb")
     put("__MACOSX/02.ipynb")
     (tmp_path / "loop").symlink_to("loop")
-    put("/".join(["abyss", *"x" * 300, "02.ipynb"]))
+    put("/".join(["abyss", *"x" * 100, "02.ipynb"]))
     found = {
         one.learner: one for one in submissions_in(tmp_path, "02", tmp_path / "out")
     }
