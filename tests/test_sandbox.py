@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -19,9 +20,12 @@ from sandboxed import require_sandbox
 
 from lib.grading import sandbox, wire
 from lib.grading.faults import Wrong
+from lib.grading.foundation import ground, stands
+from lib.grading.grading import _student_id
 from lib.grading.hosted import Notebook, called, legible
 from lib.grading.remote import RemoteAnswers, RemoteStudent
 from lib.grading.report import harmless
+from lib.grading.roster import Roster
 from lib.grading.sandbox import NoSandbox, Sandbox, end
 from lib.grading.submissions import Unusable, cells_of, content, submissions_in
 from lib.grading.syscalls import REFUSED, filter_program
@@ -107,7 +111,10 @@ def test_a_message_that_is_too_large_is_not_sent(channels, monkeypatch):
         channels[0].send({"value": np.zeros(1000)})
 
 
-def test_a_view_that_is_larger_than_what_it_shows_is_not_written_out(channels):
+def test_a_view_that_is_larger_than_what_it_shows_is_not_written_out(
+    channels, monkeypatch
+):
+    monkeypatch.setattr(np, "save", None)
     with pytest.raises(BadMessage, match="at most"):
         channels[0].send({"value": np.broadcast_to(0.5, (10**12,))})
 
@@ -117,6 +124,8 @@ def test_a_pipe_that_is_filled_or_drained_in_between_holds_nobody(
 ):
     """Who forges may open its pipes once more, and do so between our look and our reading or writing."""
     here, _ = channels
+    assert not os.get_blocking(here._reading)
+    assert not os.get_blocking(here._writing)
     with suppress(BlockingIOError):
         while True:
             os.write(here._writing, bytes(4096))
@@ -257,9 +266,47 @@ def notebook_with(answer):
 
 
 def test_a_function_that_is_asked_for_without_end_is_late():
-    notebook = notebook_with(lambda _: {"function": 0, "arguments": []})
+    asked = [{"function": 0, "arguments": []}] * 3 + [{"number": 1}]
+    notebook = notebook_with(lambda _: asked.pop(0))
     with pytest.raises(TooLate):
         notebook._exchange({}, -10, [lambda: 0])
+
+
+def test_a_question_ends_when_the_time_of_the_notebook_is_over():
+    notebook = Notebook([], [], Sandbox(), seconds=1, in_all=1)
+    notebook.begin_check(10**6)
+    assert notebook._question_until <= notebook._until
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"unsolved": True}, ""),
+        ({"wrong": "none"}, ""),
+        ({"value": "e\u0301ve"}, "\u00e9ve"),
+    ],
+)
+def test_an_id_is_a_text_written_in_one_way(said, told):
+    notebook = notebook_with(lambda asked: said | {"number": asked["number"]})
+    assert _student_id(notebook, 1) == told
+
+
+def test_what_answers_stand_on_is_missed(monkeypatch):
+    before = ground({"a": 1, "b": 2})
+    assert stands(before, {"a": 3, "b": 2, "c": 1})
+    assert not stands(before, {"a": 1})
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "json")
+        assert not stands(before, {"a": 1, "b": 2})
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (3, 3))
+    assert not stands(before, {"a": 1, "b": 2})
+
+
+def test_a_row_of_the_roster_belongs_to_one_submission():
+    roster = Roster(("Student", "ID"), (("Eve", "66"), ("Bob", "5")))
+    canvas = ["evileve_66_999_5", "bobby_LATE_5_1_my 01"]  # named by the learner: 5
+    assert roster.rows_of(canvas) == dict(zip(canvas, roster.rows, strict=True))
+    assert roster.rows_of(["Bob", "Bob_5", "eve"]) == {"eve": roster.rows[0]}
 
 
 def test_an_answer_to_nothing_that_was_asked_is_none():

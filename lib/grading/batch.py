@@ -254,10 +254,8 @@ def _in_processes(tasks: list[Task], jobs: int) -> Iterator[Task]:
                 task = waiting.pop()
                 process = start(target=task.run)
                 process.start()
-                running[process] = (
-                    task,
-                    time.monotonic() + 2 * WAITING * NOTEBOOK * task.seconds,
-                )
+                most = 2 * WAITING * NOTEBOOK * task.seconds
+                running[process] = task, time.monotonic() + most
             wait([process.sentinel for process in running], timeout=1)
             for process, (task, until) in list(running.items()):
                 if time.monotonic() > until:

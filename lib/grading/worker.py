@@ -18,12 +18,12 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 from lib.grading.answers import Answers, Unsolved, Wrong
+from lib.grading.foundation import as_loaded, ground, put_back, stands
 from lib.grading.handles import Model
 from lib.grading.student import Student
 from lib.grading.wire import WAITING, BadMessage, Channel
 
 TOLD = 2000  # characters of a message about an error
-LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU)
 # Magic words before a cell or a line whose rest is Python all the same.
 TIMED = {"time", "timeit", "capture", "prun"}
 
@@ -44,7 +44,7 @@ class Worker:
 
     def __init__(self, channel: Channel):
         self._channel = channel
-        self._before = _as_loaded()
+        self._before = as_loaded()
         self._names = _notebook()
         self._cells = 0
         self._models: list[Model] = []
@@ -69,10 +69,10 @@ class Worker:
 
         Ends this process where an answer has taken away what the next one stands on: another process begins anew.
         """
-        if self._ground and not _stands(self._ground, self._names):
+        if self._ground and not stands(self._ground, self._names):
             sys.exit()
         self._course, self._student = course, None
-        _put_back(self._before)
+        put_back(self._before)
         return {}
 
     def do_cell(self, source: str, seconds: float, after: str = "") -> dict:
@@ -96,14 +96,14 @@ class Worker:
                 "missed": missed if isinstance(missed, str) else "",
             }
         finally:
-            _put_back(self._before)
+            put_back(self._before)
         return {"error": "", "missed": ""}
 
     def do_ask(
         self, name: str, method: str, arguments: list, keywords: dict, seconds: float
     ) -> dict:
         """What `Student`, or the model that is the first argument, gives; a fault as a sentence."""
-        self._ground = self._ground or _ground(self._names)
+        self._ground = self._ground or ground(self._names)
         if self._student is None:
             self._student = Student(Answers(self._names, self._course), None)
         answers = self._student._answers
@@ -191,53 +191,6 @@ def _no_longer_than(seconds: float, who: str) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _as_loaded() -> list[tuple[object, dict[str, object]]]:
-    """NumPy, Python's own names and the grader's, as they are before code of the learner has run."""
-    names = [
-        name
-        for name in sys.modules
-        if name.startswith(("builtins", "numpy", "lib.grading"))
-    ]
-    modules = [sys.modules[name] for name in names]
-    classes = [
-        thing
-        for module in modules
-        for thing in vars(module).values()
-        if isinstance(thing, type) and thing.__module__.startswith("lib.grading")
-    ]
-    return [(thing, dict(vars(thing))) for thing in [*modules, *classes]]
-
-
-def _put_back(before: list[tuple[object, dict[str, object]]]) -> None:
-    """Undo what a cell or an answer has changed there, so that it costs no other question."""
-    for thing, names in before:
-        now = vars(thing)
-        for name, value in names.items():
-            if now.get(name) is not value:
-                setattr(thing, name, value)
-
-
-def _ground(names: dict[str, object]) -> tuple:
-    """What every answer stands on: the notebook's names, the modules that are loaded, the limits."""
-    limits = [resource.getrlimit(limit) for limit in LIMITS]
-    return (
-        set(names),
-        {name: id(module) for name, module in sys.modules.items()},
-        limits,
-    )
-
-
-def _stands(ground: tuple, names: dict[str, object]) -> bool:
-    """Whether all of it is still there, and files can be opened."""
-    before, now = ground, _ground(names)
-    with open(os.devnull):
-        return (
-            before[0] <= now[0]
-            and before[1].items() <= now[1].items()
-            and before[2] == now[2]
-        )
 
 
 def _as_arrays(given: tuple) -> list:
