@@ -30,7 +30,7 @@ from lib.grading.submissions import Submission
 
 POINTS = exercise_of("1.1").POINTS
 SECRET = "SECRET-4711"
-ODD = '=cmd("calc")<script>alert(5)</script>'
+ODD = '=cmd("calc")<script>alert(5)<'
 HIDDEN = f"""
 @check("1.1", hidden=True)
 def private(student):  # {SECRET}
