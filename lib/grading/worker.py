@@ -44,8 +44,9 @@ class Worker:
 
     def __init__(self, channel: Channel):
         self._channel = channel
-        self._before, self._beginning = as_loaded(), ground({})
+        self._before = as_loaded()
         self._names = _notebook()
+        self._beginning = ground({})
         self._cells = 0
         self._models: list[Model] = []
         self._course: list[str] = []
