@@ -304,6 +304,7 @@ def test_grading_that_fails_is_told_and_tried_again(tmp_path, monkeypatch, capsy
     (["--exercise", "01", "--hidden", "{empty}"], "holds no file 01….py"),
     (["--exercise", "01", "--roster", "{empty}/none.csv"], "cannot be read"),
     (["--exercise", "01", "--merge"], "there are no records"),
+    (["--exercise", "01", "--out", "{empty}"], "expected a folder of its own"),
 ])  # fmt: skip
 def test_what_cannot_begin_is_refused_in_words(tmp_path, capsys, options, told):
     options = [option.replace("{empty}", str(tmp_path)) for option in options]

@@ -11,15 +11,26 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hostile.notebooks import NAME, ROOT, SOLUTION, with_cheat, with_harm
-from hostile.table import CHEATS, HARM, NOT_A_NOTEBOOK, PLACES
+from hostile.notebooks import (
+    EXERCISE,
+    NAME,
+    ROOT,
+    SOLUTION,
+    code,
+    with_cheat,
+    with_harm,
+)
+from hostile.table import BORROWED, CHEATS, HARM, NOT_A_NOTEBOOK, PLACES, WITHOUT_END
 from sandboxed import require_sandbox
 
 from lib.__main__ import main
 from lib.grading.exercises import exercise_of
+from lib.grading.hosted import legible
+from lib.grading.submissions import Submission
 
 POINTS = exercise_of("1.1").POINTS
 SECRET = "SECRET-4711"
+ODD = '=cmd("calc")<script>alert(5)<'
 HIDDEN = f"""
 @check("1.1", hidden=True)
 def private(student):  # {SECRET}
@@ -69,7 +80,12 @@ def graded(tmp_path_factory):
     (submissions / "a folder").mkdir()
     (submissions / "a folder" / NAME).mkdir()
     os.mkfifo(submissions / "a pipe.ipynb")
-    hand_in('=cmd("calc")<script>alert(5)</script>', SOLUTION)
+    for learner, (source, _) in BORROWED.items():
+        hand_in(learner, {"cells": [*SOLUTION["cells"], code(source)]})
+    hand_in(ODD, SOLUTION)
+    hand_in(Submission(ODD, None).file_name, EXERCISE)  # the name of another's pages
+    (submissions / "a link to itself").symlink_to("a link to itself")
+    hand_in("/".join(["an abyss", *"x" * 100]), SOLUTION)
     before = inventory(folder) | inventory(ROOT / "lib") | inventory(ROOT / "solutions")
     command = [
         "grade",
@@ -117,8 +133,10 @@ def earned(record):
 
 
 def test_there_are_many(records):
-    assert len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) >= 50
-    assert len(records) == len(list(harmful())) + len(CHEATS) + len(NOT_A_NOTEBOOK) + 7
+    tabled = [*harmful(), *CHEATS, *BORROWED, *NOT_A_NOTEBOOK]
+    assert len(tabled) >= 60
+    assert len(records) == len(tabled) + 10
+    assert not any(record.get("failed") for record in records.values())
 
 
 def test_who_is_honest_has_full_marks(records):
@@ -141,6 +159,30 @@ def test_a_cheat_earns_nothing(records, kind):
     assert not any(earned(records[kind]).values()), records[kind]
 
 
+@pytest.mark.parametrize("kind", BORROWED)
+def test_what_is_borrowed_earns_nothing(records, kind):
+    assert earned(records[kind]) == POINTS | BORROWED[kind][1]
+
+
+def test_nobody_takes_another_learners_pages(records):
+    assert earned(records[legible(ODD)]) == POINTS
+    assert not any(earned(records[Submission(ODD, None).file_name]).values())
+
+
+def test_a_function_of_the_course_that_is_asked_for_without_end(graded, tmp_path):
+    """The check ends, and costs its own question alone."""
+    [path] = (ROOT / "solutions").glob("04_*.ipynb")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    (tmp_path / "class").mkdir()
+    notebook = json.dumps({"cells": [*cells, code(WITHOUT_END)]})
+    (tmp_path / "class/endless.ipynb").write_text(notebook, encoding="utf-8")
+    command = ["grade", str(tmp_path / "class"), "--exercise", "4", "--out"]
+    assert main([*command, str(tmp_path / "out"), "--seconds", "1"]) == 0
+    [record] = (tmp_path / "out/records").iterdir()
+    points = earned(json.loads(record.read_text()))
+    assert points == exercise_of("4.1").POINTS | {"4.1": 0}
+
+
 @pytest.mark.parametrize("kind", NOT_A_NOTEBOOK)
 def test_a_file_that_is_no_notebook_is_told(records, kind):
     assert not any(earned(records[kind]).values())
@@ -149,7 +191,15 @@ def test_a_file_that_is_no_notebook_is_told(records, kind):
 
 @pytest.mark.parametrize(
     "learner",
-    ["a link to another's folder", "a link", "a link inside", "a folder", "a pipe"],
+    [
+        "a link to another's folder",
+        "a link",
+        "a link inside",
+        "a folder",
+        "a pipe",
+        "a link to itself",
+        "an abyss",
+    ],
 )
 def test_links_and_what_is_no_file_are_not_followed(records, learner):
     assert not any(earned(records[learner]).values())

@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +20,12 @@ from sandboxed import require_sandbox
 
 from lib.grading import sandbox, wire
 from lib.grading.faults import Wrong
+from lib.grading.foundation import ground, stands
+from lib.grading.grading import _student_id
 from lib.grading.hosted import Notebook, called, legible
 from lib.grading.remote import RemoteAnswers, RemoteStudent
 from lib.grading.report import harmless
+from lib.grading.roster import Roster
 from lib.grading.sandbox import NoSandbox, Sandbox, end
 from lib.grading.submissions import Unusable, cells_of, content, submissions_in
 from lib.grading.syscalls import REFUSED, filter_program
@@ -89,6 +94,7 @@ def test_a_boolean_is_0_or_1_whatever_byte_comes():
 
 @pytest.mark.parametrize("sent", [
     struct.pack(">II", 2**32 - 1, 0), struct.pack(">II", 2, 2**32 - 1), struct.pack(">II", 2, 0) + b"[]",
+    struct.pack(">II", wire.MOST_TEXT + 1, 0),
     struct.pack(">II", 3, 0) + b"\xff{}", struct.pack(">II", 2, 1) + b"{}" + struct.pack(">I", 2**32 - 1),
     struct.pack(">II", 24, 0) + b'{"value": {"array": 0}} ', struct.pack(">II", 2000, 0) + b"[" * 2000,
 ])  # fmt: skip
@@ -102,7 +108,37 @@ def test_what_is_no_message_is_refused(channels, sent):
 def test_a_message_that_is_too_large_is_not_sent(channels, monkeypatch):
     monkeypatch.setattr(wire, "MOST_BYTES", 1000)
     with pytest.raises(BadMessage, match="at most 1,000"):
-        channels[0].send({"value": np.zeros(1000)})
+        channels[0].send({"value": [np.zeros(100), np.zeros(100)]})
+
+
+def test_a_view_that_is_larger_than_what_it_shows_is_not_written_out(
+    channels, monkeypatch
+):
+    monkeypatch.setattr(np, "save", None)
+    with pytest.raises(BadMessage, match="at most"):
+        channels[0].send({"value": np.broadcast_to(0.5, (10**12,))})
+
+
+def test_a_pipe_that_is_filled_or_drained_in_between_holds_nobody(
+    channels, monkeypatch
+):
+    """Who forges may open its pipes once more, and do so between our look and our reading or writing."""
+    here, _ = channels
+    assert not os.get_blocking(here._reading)
+    assert not os.get_blocking(here._writing)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(here._writing, bytes(4096))
+
+    def ready_and_late():
+        yield
+        raise TooLate
+
+    for use in (lambda: here.send({}), here.receive):
+        looks = ready_and_late()
+        monkeypatch.setattr(wire, "_wait", lambda *_, looks=looks: next(looks))
+        with pytest.raises(TooLate):
+            use()
 
 
 def test_who_is_silent_is_late_and_who_has_ended_is_gone(channels):
@@ -207,15 +243,103 @@ def test_what_is_handed_to_a_function_of_the_course_is_checked():
 
 def test_a_function_of_the_course_is_held_to_the_time_of_the_check():
     """While it computes, the grader does not wait for the worker: numbers that never end are stopped."""
-    asked = [{"function": 0, "arguments": [10**9]}, {"value": 1}]
+    asked = [{"function": 0, "arguments": [10**9]}, {"value": 1, "number": 1}]
+    notebook, seen = notebook_with(lambda _: asked.pop(0)), []
+    answer = notebook._exchange({}, 1, [lambda n: seen.append(notebook.busy) or n])
+    assert answer["value"] == 1
+    assert seen == [False]
+
+
+def notebook_with(answer):
+    """A notebook whose worker sends what `answer(its request)` gives."""
+    asked = []
     worker = SimpleNamespace(
-        send=lambda *_, **__: None, receive=lambda **_: asked.pop(0)
+        send=lambda request, **_: asked.append(request),
+        receive=lambda **_: answer(asked[-1]),
+        close=lambda: None,
     )
     notebook = Notebook([], [], Sandbox(), seconds=1, in_all=1)
-    notebook._worker, seen = (None, worker), []
-    answer = notebook._exchange({}, 1, [lambda n: seen.append(notebook.busy) or n])
-    assert answer == {"value": 1}
-    assert seen == [False]
+    process = SimpleNamespace(kill=lambda: None, wait=lambda: None)
+    notebook._worker = (process, worker)
+    notebook._question_until = notebook._until
+    return notebook
+
+
+def test_a_function_that_is_asked_for_without_end_is_late():
+    asked = [{"function": 0, "arguments": []}] * 3 + [{"number": 1}]
+    notebook = notebook_with(lambda _: asked.pop(0))
+    with pytest.raises(TooLate):
+        notebook._exchange({}, -10, [lambda: 0])
+
+
+def test_a_question_ends_when_the_time_of_the_notebook_is_over():
+    notebook = Notebook([], [], Sandbox(), seconds=1, in_all=1)
+    notebook.begin_check(10**6)
+    assert notebook._question_until <= notebook._until
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"unsolved": True}, ""),
+        ({"wrong": "none"}, ""),
+        ({"value": "e\u0301ve"}, "\u00e9ve"),
+    ],
+)
+def test_an_id_is_a_text_written_in_one_way(said, told):
+    notebook = notebook_with(lambda asked: said | {"number": asked["number"]})
+    assert _student_id(notebook, 1) == told
+
+
+def test_what_answers_stand_on_is_missed(monkeypatch):
+    before = ground({"a": 1, "b": 2})
+    assert stands(before, {"a": 3, "b": 2, "c": 1})
+    assert not stands(before, {"a": 1})
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "json")
+        assert not stands(before, {"a": 1, "b": 2})
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (3, 3))
+    assert not stands(before, {"a": 1, "b": 2})
+
+
+def test_a_row_of_the_roster_belongs_to_one_submission():
+    roster = Roster(("Student", "ID"), (("Eve", "66"), ("Bob", "5")))
+    canvas = ["evileve_66_999_5", "bobby_LATE_5_1_my 01"]  # named by the learner: 5
+    assert roster.rows_of(canvas) == dict(zip(canvas, roster.rows, strict=True))
+    twins = Roster(roster.columns, (*roster.rows, ("Bob", "7")))
+    assert twins.rows_of(["Bob"]) == {}
+    assert roster.rows_of(["Bob", "Bob_5", "eve"]) == {"eve": roster.rows[0]}
+
+
+def test_an_answer_to_nothing_that_was_asked_is_none():
+    """It was sent early, late or twice."""
+    notebook = notebook_with(lambda _: {"value": 1, "number": 2})
+    with pytest.raises(BadMessage):
+        notebook._exchange({}, 1)
+    assert notebook._exchange({}, 1)["value"] == 1
+
+
+def test_what_takes_no_input_stays_what_it_was():
+    """Or a learner could show one mask to the check of its costs and another to the check of its range."""
+    masks = iter([causal.to_json(), causal.to_json(), explicit([[True]]).to_json()])
+    notebook = notebook_with(
+        lambda asked: {"value": [next(masks)], "number": asked["number"]}
+    )
+    for _ in range(2):
+        student = RemoteStudent(RemoteAnswers(notebook), None)
+        assert student.masks("f", 1) == [causal]
+    ids = iter([{"wrong": "no id"}, {"value": "ada"}])
+    notebook = notebook_with(lambda asked: next(ids) | {"number": asked["number"]})
+    for _ in range(2):
+        with pytest.raises(Wrong, match="no id"):
+            RemoteAnswers(notebook).text("student_id", default="")
+
+
+@pytest.mark.parametrize("forged", [{"wrong": [[]]}, {"wrong": 5}])
+def test_a_reason_that_is_no_text_is_none(forged):
+    notebook = notebook_with(lambda asked: forged | {"number": asked["number"]})
+    with pytest.raises(Wrong, match="cannot be judged"):
+        RemoteAnswers(notebook).call("f", ())
 
 
 def test_a_text_of_a_learner_is_cut_and_the_same_in_every_run():
@@ -224,11 +348,13 @@ def test_a_text_of_a_learner_is_cut_and_the_same_in_every_run():
 
 
 @pytest.mark.parametrize(
-    "text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "\n=1"]
+    "text",
+    ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "\n=1", "\uff1d1", " \uff0b1"],
 )
 def test_a_spreadsheet_meets_no_formula(text):
     assert harmless(text).startswith("'")
     assert harmless("Ada") == "Ada"
+    assert harmless(f"Ada;{text}").startswith("Ada;'")  # where ; ends a cell
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
@@ -239,7 +365,11 @@ def test_the_filter_is_a_program_that_refuses_each_call(machine):
         struct.unpack("HBBI", program[n : n + 8]) for n in range(0, len(program), 8)
     ]
     column = ("x86_64", "aarch64").index(machine)
-    asked = {k: steps[n + 1] for n, (code, _, _, k) in enumerate(steps) if code == 0x15}
+    asked = {
+        step[3]: steps[n + 1]
+        for n, step in enumerate(steps)
+        if step[:3] == (0x15, 0, 1)  # equal: the next step; otherwise that after it
+    }
     for numbers in REFUSED.values():
         if numbers[column] is not None:
             assert asked[numbers[column]] == (0x06, 0, 0, 0x00050001)
@@ -285,6 +415,7 @@ raise ValueError('SEEN' + json.dumps(dict(
     authoring=tried(lambda: os.listdir('/course/lib/authoring')),
     hidden=tried(lambda: os.listdir(HIDDEN)),
     net=open('/proc/net/dev').read().count(':'), fork=tried(os.fork),
+    stays=[__import__('ctypes').CDLL(None).prctl(1, 0), __import__('ctypes').CDLL(None).klogctl(10, 0, 0)],
     written=[tried(lambda: open(p + '/x', 'w').name) for p in ('/', '/course', '/dev', '/dev/shm', '/usr/lib', '/tmp')],
 )))
 """
@@ -320,9 +451,16 @@ def test_what_is_seen_inside():
     assert seen["references"] == seen["authoring"] == seen["hidden"] == []
     assert seen["net"] == 1  # its own loopback
     assert seen["fork"] == "PermissionError"
+    assert seen["stays"] == [-1, -1]
     *refused, temporary = seen["written"]
     assert temporary == "/tmp/x"
     assert set(refused) <= {"OSError", "PermissionError"}
+
+
+def test_a_second_copy_of_the_course_shows_no_answers_either(tmp_path):
+    (tmp_path / "lib/grading/references").mkdir(parents=True)
+    covered = list(sandbox._out_of_sight([tmp_path], []))
+    assert str(tmp_path / "lib/grading/references") in covered
 
 
 def _above_python():
@@ -374,10 +512,14 @@ def test_the_layouts_of_a_folder(tmp_path):
     put("bob/03.ipynb")
     put("out/ada/02.ipynb")
     put("__MACOSX/02.ipynb")
+    (tmp_path / "loop").symlink_to("loop")
+    put("/".join(["abyss", *"x" * 100, "02.ipynb"]))
     found = {
         one.learner: one for one in submissions_in(tmp_path, "02", tmp_path / "out")
     }
-    assert sorted(found) == ["ada", "bob", "deep", "flat"]
+    assert sorted(found) == ["abyss", "ada", "bob", "deep", "flat", "loop"]
+    assert "not followed" in found["loop"].remarks[0]
+    assert found["abyss"].path is None
     assert found["ada"].path == tmp_path / "ada/02.ipynb"
     assert "Not graded: my 02 final.ipynb" in found["ada"].remarks[0]
     assert found["deep"].path.name == "exercise_02.ipynb"

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from lib.grading import report
 from lib.grading.course import Course, NoCourse, course_of
-from lib.grading.grading import CELLS, graded, limit_own_memory, nothing_of
+from lib.grading.grading import NOTEBOOK, graded, limit_own_memory, nothing_of
 from lib.grading.roster import Roster, Unreadable
 from lib.grading.sandbox import NoSandbox, Sandbox
 from lib.grading.submissions import Submission, Unusable, content, submissions_in
@@ -152,6 +152,10 @@ def main(arguments: argparse.Namespace, root: Path = ROOT) -> int:
 def _graded(arguments: argparse.Namespace, course: Course, root: Path) -> list[dict]:
     """The record of every learner of this shard, graded now or before."""
     [folder] = arguments.submissions
+    if folder.resolve() == arguments.out.resolve():
+        raise NoCourse(
+            "--out: expected a folder of its own; among the submissions, a learner's files could pass for records"
+        )
     private = [folder, arguments.out, root / "solutions", arguments.hidden]
     sandbox = Sandbox(tuple(filter(None, private)), safe=not arguments.unsafe)
     if arguments.unsafe:
@@ -250,10 +254,8 @@ def _in_processes(tasks: list[Task], jobs: int) -> Iterator[Task]:
                 task = waiting.pop()
                 process = start(target=task.run)
                 process.start()
-                running[process] = (
-                    task,
-                    time.monotonic() + 2 * WAITING * CELLS * task.seconds,
-                )
+                most = 2 * WAITING * NOTEBOOK * task.seconds
+                running[process] = task, time.monotonic() + most
             wait([process.sentinel for process in running], timeout=1)
             for process, (task, until) in list(running.items()):
                 if time.monotonic() > until:
@@ -286,13 +288,13 @@ def _merged(arguments: argparse.Namespace, course: Course, root: Path) -> list[d
                 raise NoCourse(
                     f"{path} is about exercise {record['exercise']}, not {course.number}"
                 )
-            if record["learner"] in records:
+            if record["name"] in records:
                 raise NoCourse(
                     f"{record['learner']} stands in two of the folders: {path}"
                 )
-            records[record["learner"]] = record
+            records[record["name"]] = record
     if not records:
         raise NoCourse(
             f"there are no records in {', '.join(map(str, arguments.submissions))}"
         )
-    return [records[learner] for learner in sorted(records)]
+    return sorted(records.values(), key=lambda record: record["learner"])

@@ -2,12 +2,13 @@
 
 import resource
 import signal
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from lib.grading import checks
-from lib.grading.answers import Wrong
+from lib.grading.answers import Unsolved, Wrong
 from lib.grading.course import Asked, Course
 from lib.grading.feedback import Part, Result
 from lib.grading.hosted import Notebook, legible
@@ -27,10 +28,8 @@ FOR_CHECKS = (
 )  # bytes that the checks of a submission may take beside what is there
 TOO_LONG = "With your numbers the check itself takes too long. Take smaller ones."
 HIDDEN = "A hidden check, which asks the same with other inputs, does not agree: {lost} earns no points."
-CELLS, QUESTION = (
-    30,
-    2,
-)  # how many times the limit for a cell all of a notebook, and a question, may take
+# How many times the limit for a cell a whole notebook, and a question, may take.
+NOTEBOOK, QUESTION = 15, 2
 
 
 def graded(
@@ -55,7 +54,7 @@ def graded(
         list(vars(course.exercise)),
         sandbox,
         seconds=seconds,
-        in_all=CELLS * seconds,
+        in_all=NOTEBOOK * seconds,
     )
     try:
         record["student_id"] = _student_id(
@@ -153,9 +152,10 @@ def _student_id(notebook: Notebook, seconds: float) -> str:
     """The id with which the learner's own numbers were chosen."""
     try:
         notebook.begin_check(seconds)
-        return RemoteAnswers(notebook).text("student_id", default="")
-    except Wrong:
+        text = RemoteAnswers(notebook).text("student_id", default="")
+    except (Unsolved, Wrong):
         return ""
+    return unicodedata.normalize("NFC", text)  # ids that choose the same numbers
 
 
 def _recorded(result: Result, hidden: list[Result]) -> dict:

@@ -15,6 +15,7 @@ LARGEST_GIVEN = (
     2**16
 )  # numbers in an array that a learner hands to a function of the course
 TIME_OVER = "The time for this {what} is over: other parts of it took too long."
+WITHOUT_INPUT = {"text", "value", "values", "words", "masks"}
 GRACE = 2.0  # seconds that the worker has to stop by itself
 ADDRESS = re.compile(r"0x[0-9a-fA-F]+")  # differs from run to run
 TOLD = 2000
@@ -47,7 +48,9 @@ class Notebook:
         self._question_until = self._cells_until = self._until
         self._fatal: dict[int, str] = {}
         self._dead: dict[str, str] = {}
+        self._said: dict[tuple, dict | Exception] = {}
         self._worker = None
+        self._requests = 0
         self.starts = 0
         self.notes: dict[int, str] = {}
         self.busy = False  # while it waits for the worker, which has limits of its own
@@ -60,7 +63,7 @@ class Notebook:
 
     def begin_check(self, seconds: float) -> None:
         """A new check, whose questions together may take so long."""
-        self._question_until = time.monotonic() + WAITING * seconds
+        self._question_until = min(time.monotonic() + WAITING * seconds, self._until)
         if self._worker:
             try:
                 self._exchange({"do": "begin", "course": self._course}, self._seconds)
@@ -127,24 +130,43 @@ class Notebook:
         """Send a request, and call what the worker wants called meanwhile, until the answer comes."""
         _, channel = self._worker
         until = time.monotonic() + WAITING * seconds + GRACE
+        self._requests += 1
         self.busy = True
         try:
-            channel.send(request, until=until)
-            while True:
-                answer = channel.receive(until=until)
-                if "function" not in answer:
-                    return answer
+            channel.send(request | {"number": self._requests}, until=until)
+            while "function" in (answer := channel.receive(until=until)):
                 self.busy = False  # our own work, which the limit of the check holds
                 reply = called(functions, answer)
                 self.busy = True
+                if time.monotonic() > until:  # though the worker always has more to ask
+                    raise TooLate
                 channel.send(reply, until=until)
         finally:
             self.busy = False
+        if answer.get("number") != self._requests:
+            raise BadMessage("an answer to nothing that was asked")
+        return answer
 
     def ask(self, name: str, method: str, *arguments, **keywords) -> dict:
-        """What the worker answers about the learner's `name`; Wrong or Unsolved where there is nothing to judge."""
+        """What the worker answers about the learner's `name`; Wrong or Unsolved where there is nothing to judge.
+
+        What takes no input is asked for once: for every later check it is what it was for the first.
+        """
         if name in self._dead:
             raise Wrong(self._dead[name])
+        if method not in WITHOUT_INPUT:
+            return self._asked(name, method, *arguments, **keywords)
+        key = (name, method, *arguments, *keywords.values())
+        if key not in self._said:
+            try:
+                self._said[key] = self._asked(name, method, *arguments, **keywords)
+            except (Wrong, Unsolved) as refused:
+                self._said[key] = refused
+        if isinstance(said := self._said[key], Exception):
+            raise said
+        return said
+
+    def _asked(self, name: str, method: str, *arguments, **keywords) -> dict:
         self._ready()
         seconds = min(self._seconds, self._question_until - time.monotonic())
         if seconds <= 0:
@@ -158,12 +180,13 @@ class Notebook:
         request |= {"arguments": given, "keywords": keywords}
         try:
             answer = self._exchange(request, seconds, functions)
+            [why] = texts([answer.get("wrong", "")], 1, 2**20)
         except (Gone, TooLate, BadMessage) as fault:
             raise self.lost(name, fault, seconds) from None
         if answer.get("unsolved") is True:
             raise Unsolved(name)
-        if "wrong" in answer:
-            why = legible(answer["wrong"])
+        if why:
+            why = legible(why)
             if answer.get("late") is True:
                 self._dead[name] = why
             raise Wrong(why)

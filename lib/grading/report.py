@@ -7,6 +7,7 @@ import csv
 import html
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +21,9 @@ UNSAFE = (
     "WARNING: graded with --unsafe. The submissions ran without a sandbox: their code could read and change every file "
     "that you can, and use the network. Do not trust these points, nor this machine."
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins like this
+# A spreadsheet runs a cell that begins like this, in wide letters too; some take a semicolon for the end of a cell.
+FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
+REMARKS = 10  # of a learner that the class page shows; the others stand in the feedback
 STYLE = f"""{PAGE_STYLE}
 main {{ overflow-wrap: break-word; }}
 section, .remarks {{ margin: 1.4em 0; }}
@@ -90,12 +93,7 @@ def gradebook(exercise: ModuleType, records: list[dict], roster: Roster) -> str:
 
 def harmless(text: str) -> str:
     """The text of a cell, which no spreadsheet takes for a formula."""
-    text = " ".join(text.split("\n"))
-    return (
-        f"'{text}"
-        if text.lstrip().startswith(FORMULA) or text.startswith(FORMULA)
-        else text
-    )
+    return FORMULA.sub(r"\1'", " ".join(text.split("\n")))
 
 
 def feedback(exercise: ModuleType, record: dict) -> str:
@@ -214,9 +212,9 @@ def _rows(head: Iterable[str], rows: Iterable[tuple]) -> str:
 def _to_look_at(records: list[dict], roster: Roster) -> Iterator[str]:
     """What an instructor may want to look at: remarks, equal ids, who is not on the roster or has handed in nothing."""
     found = [
-        (record["learner"], remark)
+        (record["learner"], remark[:200])
         for record in records
-        for remark in record["remarks"]
+        for remark in record["remarks"][:REMARKS]
     ]
     ids = Counter(record["student_id"] for record in records if record["student_id"])
     found += [
@@ -236,7 +234,7 @@ def _to_look_at(records: list[dict], roster: Roster) -> Iterator[str]:
     if roster.columns:
         rows = roster.rows_of(record["learner"] for record in records)
         found += [
-            (r["learner"], "is not on the roster")
+            (r["learner"], "is not on the roster, or not alone in telling of a row")
             for r in records
             if r["learner"] not in rows
         ]

@@ -5,6 +5,7 @@ ID, SIS Login ID and Section, Moodle its Email address or ID number.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,17 @@ class Roster:
         return cls(tuple(head[n].strip() for n in places), tuple(known))
 
     def rows_of(self, learners: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """The row of each learner whose folder or file has a name that tells whose it is, and of no other learner's."""
+        """The row of each learner whose folder or file has a name that tells whose it is, and of no other learner's.
+
+        Where two names tell of one row, neither has it: one of the two is somebody else.
+        """
         found: dict[str, tuple[str, ...]] = {}
         for learner in learners:
             fitting = [row for row in self.rows if self._is(row, learner)]
             if len(fitting) == 1:
                 found[learner] = fitting[0]
-        return found
+        told = Counter(found.values())
+        return {learner: row for learner, row in found.items() if told[row] == 1}
 
     def _is(self, row: tuple[str, ...], learner: str) -> bool:
         """The name is one of the row's texts; or as Moodle (name_number_…) and Canvas (name_ID_…) write it."""
@@ -64,9 +69,8 @@ class Roster:
         last = by_column.get("last name") or by_column.get("surname", "")
         names = {*row, f"{by_column.get('first name', '')} {last}"}
         names = {name.strip().lower() for name in names} - {""}
-        parts = learner.lower().split("_")
-        number = by_column.get("id", "")
-        return learner.lower() in names or (
-            len(parts) > 1
-            and (parts[0] in names or (bool(number) and number in parts[1:]))
-        )
+        name, *parts = learner.lower().split("_")
+        # What follows the number is of the learner's choice: Canvas adds the name of the file.
+        number = next((part for part in parts if part not in ("late", "")), "none")
+        known = (bool(parts) and name in names) or number == by_column.get("id")
+        return learner.lower() in names or known

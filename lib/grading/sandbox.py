@@ -212,8 +212,10 @@ def _folders_to(paths: Iterable[Path]) -> list[Path]:
 def _out_of_sight(shown: Sequence[Path], hidden: Sequence[Path]) -> Iterator[str]:
     """Folders that lie inside what is shown and are covered, each as its path inside."""
     yield from (f"{COURSE}/lib/{part}" for part in PRIVATE if (PACKAGE / part).is_dir())
-    private = [PACKAGE / part for part in PRIVATE] + [path.resolve() for path in hidden]
-    for path in private:
+    # The course may be installed a second time, among the packages.
+    copies = [PACKAGE, *(folder / PACKAGE.name for folder in shown)]
+    private = [copy / part for copy in copies for part in PRIVATE] + list(hidden)
+    for path in map(Path.resolve, private):
         for folder in shown:
             real = folder.resolve()
             if path.is_dir() and path != real and path.is_relative_to(real):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 LARGEST_FILE = 32 * 2**20  # bytes
 MOST_CELLS = 1000
+DEEPEST = 20  # folders inside one another
 BROKEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError)
 SKIPPED = (".", "__MACOSX")  # how the names of folders begin that hold no submission
 
@@ -48,10 +49,11 @@ def submissions_in(folder: Path, exercise: str, but: Path) -> list[Submission]:
     """
     found: dict[str, list[Path]] = {}
     links: dict[str, list[str]] = {}
+    grades = os.path.realpath(but)
     for entry in sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name)):
         path = Path(entry.path)
         name = path.stem if path.suffix.lower() == ".ipynb" else entry.name
-        if entry.name.startswith(SKIPPED) or path.resolve() == but.resolve():
+        if entry.name.startswith(SKIPPED) or os.path.realpath(path) == grades:
             continue
         if entry.is_symlink():
             links.setdefault(name, []).append(entry.name)
@@ -70,12 +72,19 @@ def submissions_in(folder: Path, exercise: str, but: Path) -> list[Submission]:
     ]
 
 
-def _notebooks(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(SKIPPED))
-        for name in sorted(files):
-            if name.lower().endswith(".ipynb") and not name.startswith(SKIPPED):
-                yield Path(place, name)
+def _notebooks(folder: Path, deep: int = DEEPEST) -> Iterator[Path]:
+    """The notebooks in the folder and in those inside, but no deeper than anybody would put one."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith(SKIPPED):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _notebooks(Path(entry.path), deep - 1) if deep else ()
+        elif entry.name.lower().endswith(".ipynb"):
+            yield Path(entry.path)
 
 
 def _names(file: Path, exercise: str) -> bool:

@@ -22,6 +22,7 @@ REFUSED = {
     "msgget": (68, 186),
     "semget": (64, 190),
     "mq_open": (240, 180),
+    "prctl": (157, 167),  # could take back that it ends with its sandbox
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -43,7 +44,9 @@ REFUSED = {
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
+    "io_setup": (206, 0),
     "io_uring_setup": (425, 425),
+    "syslog": (103, 116),
     "kexec_load": (246, 104),
     "init_module": (175, 105),
     "finit_module": (313, 273),

@@ -16,6 +16,9 @@ from collections.abc import Callable
 import numpy as np
 
 MOST_BYTES = 64 * 2**20  # of one message, its arrays included
+MOST_TEXT = (
+    4 * 2**20
+)  # of its JSON, which takes twenty times as much memory once it is read
 MOST_ARRAYS = 64
 LONGEST_HEADER = 512  # of an array: its type and its shape, in words
 WAITING = 3  # times as long as it may work may an answer take, on a machine that does other things too
@@ -39,6 +42,11 @@ class Channel:
 
     def __init__(self, reading: int, writing: int):
         self._reading, self._writing = reading, writing
+        for end in (
+            reading,
+            writing,
+        ):  # a forger may fill or drain a pipe that was just ready
+            os.set_blocking(end, False)
 
     def send(self, message: dict, *, until: float | None = None) -> None:
         """Send a message; `until` is a time of `time.monotonic`, after which TooLate is raised."""
@@ -48,14 +56,14 @@ class Channel:
         for data in arrays:
             parts += [struct.pack(">I", len(data)), data]
         whole = memoryview(b"".join(parts))
-        if len(whole) > MOST_BYTES:
-            raise BadMessage(
-                f"it takes {len(whole):,} bytes; at most {MOST_BYTES:,} can be handed over"
-            )
+        _fits(len(text), MOST_TEXT)
+        _fits(len(whole), MOST_BYTES)
         while whole:
             _wait([], [self._writing], until)
-            try:  # a pipe that is ready takes this much at once
-                whole = whole[os.write(self._writing, whole[: select.PIPE_BUF]) :]
+            try:
+                whole = whole[os.write(self._writing, whole) :]
+            except BlockingIOError:
+                continue
             except BrokenPipeError:
                 raise Gone from None
 
@@ -63,7 +71,7 @@ class Channel:
         """The next message, with its arrays in their places; Gone, TooLate or BadMessage where there is none."""
         length, count = struct.unpack(">II", self._read(8, until))
         room = MOST_BYTES - length
-        if room < 0 or count > MOST_ARRAYS:
+        if length > MOST_TEXT or count > MOST_ARRAYS:
             raise BadMessage("a message that is too large")
         text = self._read(length, until)
         arrays = []
@@ -85,7 +93,10 @@ class Channel:
         data = bytearray()
         while len(data) < size:
             _wait([self._reading], [], until)
-            piece = os.read(self._reading, size - len(data))
+            try:
+                piece = os.read(self._reading, size - len(data))
+            except BlockingIOError:
+                continue
             if not piece:
                 raise Gone
             data += piece
@@ -95,6 +106,13 @@ class Channel:
         """Close this end."""
         os.close(self._reading)
         os.close(self._writing)
+
+
+def _fits(size: int, most: int) -> None:
+    if size > most:
+        raise BadMessage(
+            f"it takes {size:,} bytes; at most {most:,} can be handed over"
+        )
 
 
 def _wait(reading: list[int], writing: list[int], until: float | None) -> None:
@@ -112,7 +130,9 @@ def packed(value: object, arrays: list[bytes]) -> object:
         return [packed(part, arrays) for part in value]
     if isinstance(value, np.ndarray | np.generic):
         file = io.BytesIO()
-        np.save(file, _common(np.asarray(value)), allow_pickle=False)
+        array = np.asarray(value)
+        _fits(array.nbytes, MOST_BYTES)  # a view may be larger than what it shows
+        np.save(file, _common(array), allow_pickle=False)
         arrays.append(file.getvalue())
         kind = "array" if isinstance(value, np.ndarray) else "number"
         return {kind: len(arrays) - 1}

@@ -18,6 +18,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 from lib.grading.answers import Answers, Unsolved, Wrong
+from lib.grading.foundation import as_loaded, ground, put_back, stands
 from lib.grading.handles import Model
 from lib.grading.student import Student
 from lib.grading.wire import WAITING, BadMessage, Channel
@@ -43,29 +44,36 @@ class Worker:
 
     def __init__(self, channel: Channel):
         self._channel = channel
-        self._before = _as_loaded()
+        self._before = as_loaded()
         self._names = _notebook()
+        self._beginning = ground({})
         self._cells = 0
         self._models: list[Model] = []
         self._course: list[str] = []
         self._student: Student | None = None
+        self._ground: tuple | None = None  # as it is once the cells have run
 
     def serve(self) -> None:
         """Answer one request after another."""
         while True:
             request = self._channel.receive()
+            number = {"number": request.pop("number", 0)}
             answer = getattr(self, f"do_{request.pop('do')}")(**request)
             try:
-                self._channel.send(answer)
+                self._channel.send(answer | number)
             except BadMessage as error:
-                self._channel.send(
-                    {"wrong": f"What it gives cannot be judged: {error}."}
-                )
+                why = f"What it gives cannot be judged: {error}."
+                self._channel.send({"wrong": why} | number)
 
     def do_begin(self, course: list[str]) -> dict:
-        """A new check begins; `course` has the names that the exercise itself defines."""
+        """A new check begins; `course` has the names that the exercise itself defines.
+
+        Ends this process where an answer has taken away what the next one stands on: another process begins anew.
+        """
+        if self._ground and not stands(self._ground, self._names):
+            sys.exit()
         self._course, self._student = course, None
-        _put_back(self._before)
+        put_back(self._before)
         return {}
 
     def do_cell(self, source: str, seconds: float, after: str = "") -> dict:
@@ -83,16 +91,22 @@ class Worker:
             with _no_longer_than(seconds, "It"):
                 exec(_compiled(source, file), self._names)
         except BaseException as error:
-            missed = error.name if isinstance(error, NameError) else None
-            return {"error": _told(error), "missed": missed or ""}
+            missed = error.name if isinstance(error, NameError) else ""
+            return {
+                "error": _told(error),
+                "missed": missed if isinstance(missed, str) else "",
+            }
         finally:
-            _put_back(self._before)
+            put_back(self._before)
+            if not stands(self._beginning, self._names):
+                sys.exit()  # the others are run without this cell
         return {"error": "", "missed": ""}
 
     def do_ask(
         self, name: str, method: str, arguments: list, keywords: dict, seconds: float
     ) -> dict:
         """What `Student`, or the model that is the first argument, gives; a fault as a sentence."""
+        self._ground = self._ground or ground(self._names)
         if self._student is None:
             self._student = Student(Answers(self._names, self._course), None)
         answers = self._student._answers
@@ -182,32 +196,6 @@ def _no_longer_than(seconds: float, who: str) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _as_loaded() -> list[tuple[object, dict[str, object]]]:
-    """NumPy, Python's own names and the grader's, as they are before code of the learner has run."""
-    names = [
-        name
-        for name in sys.modules
-        if name.startswith(("builtins", "numpy", "lib.grading"))
-    ]
-    modules = [sys.modules[name] for name in names]
-    classes = [
-        thing
-        for module in modules
-        for thing in vars(module).values()
-        if isinstance(thing, type) and thing.__module__.startswith("lib.grading")
-    ]
-    return [(thing, dict(vars(thing))) for thing in [*modules, *classes]]
-
-
-def _put_back(before: list[tuple[object, dict[str, object]]]) -> None:
-    """Undo what a cell or an answer has changed there, so that it costs no other question."""
-    for thing, names in before:
-        now = vars(thing)
-        for name, value in names.items():
-            if now.get(name) is not value:
-                setattr(thing, name, value)
-
-
 def _as_arrays(given: tuple) -> list:
     """What the learner hands to a function of the course: arrays and plain numbers."""
     return [
@@ -228,7 +216,11 @@ def _begin_anew() -> None:
 def _told(error: BaseException) -> str:
     if isinstance(error, Wrong):
         return error.finding.why
-    return f"{type(error).__name__}: {error}"[:TOLD]
+    try:
+        text = str(error)
+    except BaseException:  # as Python's own tracebacks say it
+        text = "<exception str() failed>"
+    return f"{type(error).__name__}: {text}"[:TOLD]
 
 
 def _compiled(source: str, file: str):

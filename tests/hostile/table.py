@@ -6,6 +6,16 @@ notebook that answers nothing: it must stay without points. `FILES` are no noteb
 
 import json
 
+# Talks to the grader in the worker's place.
+FORGE = """
+import json, os, stat, struct
+def say(message):
+    text = json.dumps(message).encode()
+    for number in range(3, 64):
+        try:
+            if stat.S_ISFIFO(os.fstat(number).st_mode): os.write(number, struct.pack('>II', len(text), 0) + text)
+        except OSError: pass
+"""
 # What somebody does: Python code, run in a cell of its own, in the cell of an answer, and inside an answer.
 HARM = {
     "an endless loop": "while True: pass",
@@ -55,6 +65,23 @@ for number in range(3, 64):
     "NumPy patched": """
 import numpy
 for name in ('array', 'asarray', 'allclose', 'array_equal', 'isfinite'): setattr(numpy, name, None)
+""",
+    "answers that nobody asked for": f"{FORGE}\nsay({{'value': 5}}); say({{'error': '', 'missed': ''}})",
+    "no more files": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))",
+    "no more memory": "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**20, 2**31))",
+    "every module forgotten": "import sys; sys.modules.clear()",
+    "every name forgotten": "if 'weighted_sum' in globals(): globals().clear()",
+    "an error whose text is an error": """
+class Evil(Exception):
+    def __str__(self): return 1 / 0
+raise Evil
+""",
+    "a bomb of JSON": """
+import os, struct
+bomb = b'{"error": [' + b'[],' * 4_000_000 + b'[]]}'
+for number in range(3, 64):
+    try: os.write(number, struct.pack('>II', len(bomb), 0) + bomb)
+    except OSError: pass
 """,
     "the worker's words patched": """
 import lib.grading.answers, lib.grading.wire
@@ -186,6 +213,29 @@ for flags in (0x10000000, 0x00020000, 0x20000000, 0x40000000):
 if libc.mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0: print('SEEN a mount')
 if libc.setuid(0) == 0: print('SEEN root')
 """,
+    "a view of gigantic shape": """
+import numpy as np
+my_difference = diagnosis = heavy_weights = np.broadcast_to(0.5, (10**12,))
+def weighted_sum(weights, values): return my_difference
+""",
+    "an array interface that lies": """
+class Liar:
+    __array_interface__ = {'shape': (3,), 'typestr': '<f8', 'data': (4096, False), 'version': 3}
+def weighted_sum(weights, values): return Liar()
+my_difference = Liar()
+""",
+    "NaN everywhere": """
+import numpy as np
+my_difference, diagnosis, heavy_weights, heavy_values = np.nan, (np.nan,) * 4, [np.nan] * 3, [[np.nan]] * 3
+breaking_input = (np.full((2, 1), np.nan),) * 3
+def weighted_sum(weights, values): return np.full(values.shape[1], np.nan)
+def window_means(values, w): return np.full(values.shape, np.nan)
+""",
+    "the word unsolved for everything": """
+import gc
+for thing in gc.get_objects():
+    if type(thing).__name__ == 'Worker': thing.do_ask = lambda **_: {'unsolved': True}
+""",
     "what a hidden check asks, told by a visible one": """
 seen = []
 def weighted_sum(weights, values):
@@ -193,6 +243,34 @@ def weighted_sum(weights, values):
     raise ValueError(repr(seen[-1]))
 """,
 }
+
+# What stands at the end of a right notebook, and the points that are left of some questions.
+BORROWED = {
+    "an id that becomes another's": (
+        """
+class Id(str):
+    asked = 0
+    def __str__(self):
+        Id.asked += 1
+        return 'mallory' if Id.asked == 1 else 'ada'
+student_id = Id()
+[percent] = own_numbers('ada', '1.4', count=1, low=22, high=39)
+my_difference = np.log((100 - percent) / percent)
+""",
+        {"1.4": 2},
+    ),
+}
+# In exercise 04, whose checks hand over functions of the course: one is asked for again and again, by a worker whose
+# timers are off.
+WITHOUT_END = """
+def is_causal(f, x):
+    import signal
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    while True:
+        try: f(np.zeros((60, 1)))
+        except Exception: pass
+"""
 
 NOT_A_NOTEBOOK = {
     "empty": b"",
