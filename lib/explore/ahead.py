@@ -105,9 +105,7 @@ def neighbours(
         here = values.index(state[name])
         came = here - values.index(before[name])
         steps = [(place - here, value) for place, value in enumerate(values)]
-        near += [
-            (abs(step), step * came <= 0, name, value) for step, value in steps if step
-        ]
+        near += [(abs(step), step * came <= 0, name, value) for step, value in steps]
     for *_, name, value in sorted(near, key=lambda step: step[:2]):
         yield {**state, name: value}
 
