@@ -272,7 +272,7 @@ def test_where_it_may_not_it_says_so(tmp_path, monkeypatch):
 
 
 LOOK = """
-import json, os
+import json, os, resource
 def tried(action):
     try: return action()
     except OSError as error: return type(error).__name__
@@ -284,6 +284,7 @@ raise ValueError('SEEN' + json.dumps(dict(
     references=tried(lambda: os.listdir('/course/lib/grading/references')),
     authoring=tried(lambda: os.listdir('/course/lib/authoring')),
     hidden=tried(lambda: os.listdir(HIDDEN)),
+    limits={n: resource.getrlimit(getattr(resource, 'RLIMIT_' + n)) for n in LIMITS},
     net=open('/proc/net/dev').read().count(':'), fork=tried(os.fork),
     written=[tried(lambda: open(p + '/x', 'w').name) for p in ('/', '/course', '/dev', '/dev/shm', '/usr/lib', '/tmp')],
 )))
@@ -299,6 +300,7 @@ def looked(user=None):
     try:
         until = time.monotonic() + 60
         source = LOOK.replace("HIDDEN", repr(str(hidden)))
+        source = source.replace("LIMITS", repr([*Sandbox()._limits()]))
         channel.send({"do": "cell", "source": source, "seconds": 20}, until=until)
         return json.loads(channel.receive(until=until)["error"].partition("SEEN")[2])
     finally:
@@ -318,11 +320,26 @@ def test_what_is_seen_inside():
     assert (seen["capabilities"], seen["seccomp"], seen["nnp"]) == (0, 2, 1)
     assert len(seen["processes"]) == 2  # bubblewrap's own and this one
     assert seen["references"] == seen["authoring"] == seen["hidden"] == []
+    assert seen["limits"] == {n: [most] * 2 for n, most in Sandbox()._limits().items()}
     assert seen["net"] == 1  # its own loopback
     assert seen["fork"] == "PermissionError"
     *refused, temporary = seen["written"]
     assert temporary == "/tmp/x"
     assert set(refused) <= {"OSError", "PermissionError"}
+
+
+def test_what_begins_inside_may_only_become_another_user():
+    """Until the worker gives up root, it has the two rights for that; a user without rights has none at all."""
+    require_sandbox()
+    code = "print(open('/proc/self/status').read())"
+    with sandbox._filter() as rules:
+        told = subprocess.check_output(
+            [*Sandbox()._walls(rules), *sandbox._python(code)],
+            pass_fds=[rules], env={}, text=True,
+        )  # fmt: skip
+    setgid, setuid = 1 << 6, 1 << 7
+    held = int(told.partition("CapEff:")[2].split()[0], 16)
+    assert held == (0 if os.getuid() else setgid | setuid)
 
 
 def _above_python():
