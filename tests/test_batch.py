@@ -15,6 +15,7 @@ from sandboxed import require_sandbox
 
 from lib.__main__ import main
 from lib.grading import batch, report
+from lib.grading.course import course_of
 from lib.grading.exercises import exercise_of
 from lib.grading.feedback import read_headline
 from lib.grading.sandbox import Sandbox
@@ -312,20 +313,32 @@ def test_what_cannot_begin_is_refused_in_words(tmp_path, capsys, options, told):
 
 
 def test_private_checks_take_points_away(tmp_path):
-    hand_in(tmp_path / "class", "one", CODE)
+    """Whatever they say of themselves, they are hidden; and what was open stays open, it was not lost."""
+    hand_in(tmp_path / "class", "one", [*CODE, code("my_difference = ...")])
     private = tmp_path / "private"
     private.mkdir()
     (private / "01_of_mine.py").write_text(
-        '@check("1.2")\ndef never(student):\n    student.expect(False, "a secret 4711", misconception="too hasty")\n'
+        '@check("1.2", hidden=False)\ndef never(student):\n'
+        '    student.expect(False, "a secret 4711", misconception="too hasty")\n'
+        '@check("1.4")\ndef nor_this(student):\n    with student.part("scores_for"):\n'
+        '        student.expect(False, "no")\n'
     )
     record = grade(tmp_path / "class", tmp_path / "out", "--hidden", str(private))[
         "one"
     ]
-    assert earned(record) == POINTS | {"1.2": 0}
+    assert earned(record) == POINTS | {"1.2": 0, "1.4": 0}
     page = record["questions"]["1.2"]["html"]
     assert "A hidden check" in page
     assert "too hasty" in page
     assert "4711" not in page
+    assert "agree: <code>scores_for</code> earns" in record["questions"]["1.4"]["html"]
+
+
+def test_hidden_checks_are_asked_after_all_others():
+    """Or an answer could tell, to a check that shows what it says, what a hidden one has asked."""
+    hidden = [asked.hidden for asked in course_of("01", batch.ROOT).checks]
+    assert hidden == sorted(hidden)
+    assert True in hidden
 
 
 def test_names_of_files_are_safe_and_differ():
