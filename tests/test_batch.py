@@ -5,24 +5,28 @@ import io
 import json
 import os
 import re
-import shutil
 
 import nbformat
 import pytest
-from exercise_trial import TRIALS
-from hostile.notebooks import SOLUTION, code, place_of, source
+from hostile.notebooks import ROOT, SOLUTION, code, place_of, source
 from sandboxed import require_sandbox
 
 from lib.__main__ import main
 from lib.grading import batch, report
+from lib.grading.course import course_of
 from lib.grading.exercises import exercise_of
 from lib.grading.feedback import read_headline
+from lib.grading.grading import nothing_of
 from lib.grading.sandbox import Sandbox
 from lib.grading.submissions import Submission
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-# Each costs two interpreters, and 10 several seconds of PyTorch; the others are graded in `make test-all`.
-GRADED = [trial for trial in TRIALS if THOROUGH or trial.number in ("04", "10")]
+# Each costs two interpreters, those about PyTorch several seconds of it; the others are graded in `make test-all`.
+GRADED = [
+    path.stem
+    for path in sorted((ROOT / "solutions").glob("*.ipynb"))
+    if THOROUGH or path.name.startswith("04")
+]
 POINTS = exercise_of("1.1").POINTS
 
 
@@ -62,25 +66,28 @@ def earned(record):
     return {question: told["earned"] for question, told in record["questions"].items()}
 
 
-@pytest.mark.parametrize("trial", GRADED, ids=lambda trial: trial.name)
-def test_points_are_those_of_the_notebook_part_by_part(trial, tmp_path):
+@pytest.mark.parametrize("name", GRADED)
+def test_points_are_those_of_the_notebook_part_by_part(name, tmp_path):
     """The solution gets full marks, the exercise none, and each part what its notebook shows."""
-    for folder, notebook in (("right", trial.solution), ("open", trial.exercise)):
-        (tmp_path / "class" / folder).mkdir(parents=True)
-        nbformat.write(notebook, tmp_path / "class" / folder / f"{trial.name}.ipynb")
-    records = grade(tmp_path / "class", tmp_path / "out", exercise=trial.number)
-    for learner, notebook in (("right", trial.solution), ("open", trial.exercise)):
+    points = exercise_of(f"{int(name[:2])}.1").POINTS
+    notebooks = {
+        learner: nbformat.read(ROOT / folder / f"{name}.ipynb", as_version=4)
+        for learner, folder in (("right", "solutions"), ("open", "exercises"))
+    }
+    for learner, notebook in notebooks.items():
+        (tmp_path / "class" / learner).mkdir(parents=True)
+        nbformat.write(notebook, tmp_path / "class" / learner / f"{name}.ipynb")
+    records = grade(tmp_path / "class", tmp_path / "out", exercise=name[:2])
+    for learner, notebook in notebooks.items():
         shown = dict(filter(None, map(read_headline, _texts(notebook))))
-        assert earned(records[learner]) == {
-            q: shown[q].points for q in trial.references.POINTS
-        }
+        assert earned(records[learner]) == {q: shown[q].points for q in points}
         parts = {
             part
             for told in records[learner]["questions"].values()
             for part in told["parts"].items()
         }
         assert parts == set(_parts(notebook))
-    assert earned(records["right"]) == trial.references.POINTS
+    assert earned(records["right"]) == points
     assert not any(earned(records["open"]).values())
     assert records["right"]["remarks"] == records["open"]["remarks"] == []
 
@@ -218,59 +225,66 @@ def test_the_class_page_counts_misconceptions_and_tells_what_to_look_at(graded):
     assert "Not graded: older 01.ipynb" in page
 
 
-def test_a_run_goes_on_where_it_stopped(graded, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def pretended(monkeypatch):
+    """In place of grading: who has a name of n letters earns n points. Gives the names in the order of their turn."""
+    turns = []
+
+    def run(task):
+        turns.append(task.submission.learner)
+        record = nothing_of(task.submission, task.course)
+        record["questions"]["1.1"]["earned"] = len(task.submission.learner)
+        record |= {"version": task.version, "exercise": task.course.number}
+        report.put(task.path, json.dumps(record))
+
+    monkeypatch.setattr(batch.Task, "run", run)
+    monkeypatch.setattr(batch, "_in_processes", lambda tasks, _: map(run, tasks))
+    return turns
+
+
+def test_a_run_goes_on_where_it_stopped(pretended, tmp_path, monkeypatch, capsys):
     """What is graded is not graded again; what has changed is."""
-    submissions, out = tmp_path / "class", tmp_path / "out"
-    shutil.copytree(graded[0] / "class/stripped", submissions / "stripped")
-    shutil.copytree(graded[0] / "out", out)
-    ran = []
-    monkeypatch.setattr(
-        batch.Task,
-        "run",
-        lambda task: ran.append(task) or (_ for _ in ()).throw(KeyboardInterrupt),
-    )
-    monkeypatch.setattr(
-        batch, "_in_processes", lambda tasks, jobs: [task.run() for task in tasks]
-    )
-    command = ["grade", str(submissions), "--exercise", "01", "--out", str(out)]
-    assert main(command) == 0
-    assert not ran
-    hand_in(submissions, "stripped", CODE[:5])
-    assert main(command) == 130
-    assert len(ran) == 1
+    for name in ("Ada", "Bob"):
+        hand_in(tmp_path / "class", name, CODE)
+    for _ in range(2):
+        grade(tmp_path / "class", tmp_path / "out")
+        assert pretended == ["Ada", "Bob"]
+    hand_in(tmp_path / "class", "Ada", CODE[:5])
+    grade(tmp_path / "class", tmp_path / "out")
+    assert pretended == ["Ada", "Bob", "Ada"]
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "_in_processes", stopped)
+    command = ["--exercise", "01", "--out", str(tmp_path / "another")]
+    assert main(["grade", str(tmp_path / "class"), *command]) == 130
     assert "Run the same command again" in capsys.readouterr().out
 
 
-def test_shards_are_merged(graded, tmp_path):
-    small = tmp_path / "class"
-    for name in ("stripped", "wrong", "deleted"):
-        shutil.copytree(graded[0] / "class" / name, small / name)
-    whole = graded[1]
+def test_shards_are_merged(pretended, tmp_path, capsys):
+    for name in ("Ada", "Alice", "Bo"):
+        hand_in(tmp_path / "class", name, CODE)
     parts = [tmp_path / "part 1", tmp_path / "part 2"]
     for number, part in enumerate(parts, start=1):
-        grade(small, part, "--shard", f"{number}/2")
-    assert [len(list((part / "records").iterdir())) for part in parts] == [2, 1]
-    command = [
-        "grade",
-        *map(str, parts),
-        "--merge",
-        "--exercise",
-        "01",
-        "--out",
-        str(tmp_path / "all"),
-    ]
-    assert main(command) == 0
-    _, *rows = csv.reader((tmp_path / "all/gradebook.csv").open(encoding="utf-8"))
-    assert {row[0]: int(row[1]) for row in rows} == {
-        name: report.points_of(whole[name]) for name in ("stripped", "wrong", "deleted")
-    }
+        grade(tmp_path / "class", part, "--shard", f"{number}/2")
+    assert pretended == ["Ada", "Bo", "Alice"]
+    out = tmp_path / "all"
+    merge = ["--merge", "--exercise", "01", "--out", str(out)]
+    assert main(["grade", *map(str, parts), *merge]) == 0
+    _, *rows = csv.reader((out / "gradebook.csv").open(encoding="utf-8"))
+    assert [row[:2] for row in rows] == [["Ada", "3"], ["Alice", "5"], ["Bo", "2"]]
+    assert main(["grade", *map(str, parts), str(parts[0]), *merge]) == 2
+    assert "Ada stands in two of the folders" in capsys.readouterr().out
 
 
-def test_a_learner_in_two_shards_is_refused(graded, tmp_path, capsys):
-    out = str(graded[0] / "out")
-    command = ["grade", out, out, "--merge", "--exercise", "01", "--out", str(tmp_path)]
-    assert main(command) == 2
-    assert "stands in two of the folders" in capsys.readouterr().out
+def test_what_was_graded_merges_into_what_it_was(graded, tmp_path):
+    out = graded[0] / "out"
+    command = ["--merge", "--exercise", "01", "--out", str(tmp_path)]
+    command += ["--roster", str(graded[0] / "roster.csv")]
+    assert main(["grade", str(out), *command]) == 0
+    for path in tmp_path.rglob("*.*"):
+        assert path.read_bytes() == (out / path.relative_to(tmp_path)).read_bytes()
 
 
 def test_without_the_sandbox_every_page_warns(tmp_path, capsys):
@@ -313,20 +327,32 @@ def test_what_cannot_begin_is_refused_in_words(tmp_path, capsys, options, told):
 
 
 def test_private_checks_take_points_away(tmp_path):
-    hand_in(tmp_path / "class", "one", CODE)
+    """Whatever they say of themselves, they are hidden; and what was open stays open, it was not lost."""
+    hand_in(tmp_path / "class", "one", [*CODE, code("my_difference = ...")])
     private = tmp_path / "private"
     private.mkdir()
     (private / "01_of_mine.py").write_text(
-        '@check("1.2")\ndef never(student):\n    student.expect(False, "a secret 4711", misconception="too hasty")\n'
+        '@check("1.2", hidden=False)\ndef never(student):\n'
+        '    student.expect(False, "a secret 4711", misconception="too hasty")\n'
+        '@check("1.4")\ndef nor_this(student):\n    with student.part("scores_for"):\n'
+        '        student.expect(False, "no")\n'
     )
     record = grade(tmp_path / "class", tmp_path / "out", "--hidden", str(private))[
         "one"
     ]
-    assert earned(record) == POINTS | {"1.2": 0}
+    assert earned(record) == POINTS | {"1.2": 0, "1.4": 0}
     page = record["questions"]["1.2"]["html"]
     assert "A hidden check" in page
     assert "too hasty" in page
     assert "4711" not in page
+    assert "agree: <code>scores_for</code> earns" in record["questions"]["1.4"]["html"]
+
+
+def test_hidden_checks_are_asked_after_all_others():
+    """Or an answer could tell, to a check that shows what it says, what a hidden one has asked."""
+    hidden = [asked.hidden for asked in course_of("01", batch.ROOT).checks]
+    assert hidden == sorted(hidden)
+    assert True in hidden
 
 
 def test_names_of_files_are_safe_and_differ():

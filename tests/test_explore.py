@@ -418,12 +418,12 @@ def test_a_move_or_another_cell_stops_what_is_drawn_ahead(kernel, monkeypatch):
         explorer.set(window=20)
         await wait(lambda: len(draw.drawn) == 3)
         explorer.set(window=10)
-        await wait(lambda: len(draw.drawn) == 5)
+        await wait(lambda: len(draw.drawn) == 7)
         cells[0] = 8
         await asyncio.sleep(0.2)
 
     asyncio.run(in_a_kernel())
-    assert [window for window, _ in draw.drawn] == [1, 20, 21, 10, 9]
+    assert [window for window, _ in draw.drawn] == [1, 20, 21, 10, 9, 11, 8]
 
 
 def test_what_cannot_be_drawn_is_told_to_whoever_moves_there(kernel, monkeypatch):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from lib import figures
 from lib.examples import COORDINATES, SENTENCE, W_K, W_Q, W_V, X
+from lib.figures.cells import paint_cells
 from lib.masks import block_causal, causal, padding, sink, window
 from lib.numpy_attention import attention_weights
 
@@ -397,6 +398,17 @@ def test_the_cells_of_a_picture_lie_where_it_says_in_every_step():
             assert np.allclose(image[int(y), int(x)] / 255, colour[:3], atol=0.01)
     assert np.ptp(boxes, axis=0).max() < 1e-9  # or the picture would jump
     assert (picture.cells.rows, picture.cells.columns) == ("query i", "key j")
+
+
+def test_a_figure_that_nobody_has_laid_out_gets_its_places_and_the_resolution_of_all():
+    """Its cells are square, and 110 dots make an inch, as in every picture."""
+    figure = Figure(figsize=(4, 2), dpi=50)
+    axes = figure.add_subplot(aspect="equal")
+    paint_cells(axes, np.eye(2), np.tri(2, dtype=bool))
+    picture = figures.show(figure, alt="three words long", cells=[["a", "b"]] * 2)
+    _, _, width, height = picture.cells.box
+    assert width * 4 == pytest.approx(height * 2)
+    assert pixels(figure).shape == (220, 440, 3)
 
 
 # Which cell of which step says what.

@@ -1,5 +1,6 @@
 """What holds a submission: messages that cannot harm, the filter of system calls, the walls."""
 
+import errno
 import io
 import json
 import os
@@ -357,23 +358,38 @@ def test_a_spreadsheet_meets_no_formula(text):
     assert harmless(f"Ada;{text}").startswith("Ada;'")  # where ; ends a cell
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filter_is_a_program_that_refuses_each_call(machine):
-    """Each refused number is compared, and the answer behind it is an error."""
+def answered(program, machine, number):
+    """What the kernel answers to that call, on that machine, by such a program."""
+    steps, at, held = list(struct.iter_unpack("HBBI", program)), 0, None
+    while True:
+        code, yes, no, value = steps[at]
+        if code == 0x06:  # return
+            return value
+        if code == 0x20:  # load
+            held = {0: number, 4: machine}[value]
+        else:  # jump if equal, or if at least
+            at += yes if (held == value if code == 0x15 else held >= value) else no
+        at += 1
+
+
+@pytest.mark.parametrize(("machine", "name", "refused", "allowed"), [
+    # fork, vfork, clone, socket, ptrace, unshare, mount, bpf, and a call of x32; read, write, futex
+    ("x86_64", 0xC000003E, [57, 58, 56, 41, 101, 272, 165, 321, 2**30 + 1], [0, 1, 202]),
+    ("aarch64", 0xC00000B7, [220, 198, 117, 97, 40, 280], [63, 64, 98]),
+])  # fmt: skip
+def test_the_filter_is_a_program_that_refuses_each_call(
+    machine, name, refused, allowed
+):
+    """Each gets an error, clone3 "no such call", what is harmless passes; the calls of another machine end it."""
     program = filter_program(machine)
-    steps = [
-        struct.unpack("HBBI", program[n : n + 8]) for n in range(0, len(program), 8)
-    ]
     column = ("x86_64", "aarch64").index(machine)
-    asked = {
-        step[3]: steps[n + 1]
-        for n, step in enumerate(steps)
-        if step[:3] == (0x15, 0, 1)  # equal: the next step; otherwise that after it
-    }
-    for numbers in REFUSED.values():
-        if numbers[column] is not None:
-            assert asked[numbers[column]] == (0x06, 0, 0, 0x00050001)
-    assert steps[-1] == (0x06, 0, 0, 0x7FFF0000)
+    listed = [numbers[column] for numbers in REFUSED.values()]
+    for number in {*refused, *listed} - {None}:
+        assert answered(program, name, number) == 0x00050000 | errno.EPERM, number
+    assert answered(program, name, 435) == 0x00050000 | errno.ENOSYS
+    for number in allowed:
+        assert answered(program, name, number) == 0x7FFF0000
+        assert answered(program, name + 1, number) == 0x80000000
 
 
 def test_a_machine_without_numbers_is_refused():
@@ -402,7 +418,7 @@ def test_where_it_may_not_it_says_so(tmp_path, monkeypatch):
 
 
 LOOK = """
-import json, os
+import json, os, resource
 def tried(action):
     try: return action()
     except OSError as error: return type(error).__name__
@@ -414,6 +430,7 @@ raise ValueError('SEEN' + json.dumps(dict(
     references=tried(lambda: os.listdir('/course/lib/grading/references')),
     authoring=tried(lambda: os.listdir('/course/lib/authoring')),
     hidden=tried(lambda: os.listdir(HIDDEN)),
+    limits={n: resource.getrlimit(getattr(resource, 'RLIMIT_' + n)) for n in LIMITS},
     net=open('/proc/net/dev').read().count(':'), fork=tried(os.fork),
     stays=[__import__('ctypes').CDLL(None).prctl(1, 0), __import__('ctypes').CDLL(None).klogctl(10, 0, 0)],
     written=[tried(lambda: open(p + '/x', 'w').name) for p in ('/', '/course', '/dev', '/dev/shm', '/usr/lib', '/tmp')],
@@ -430,6 +447,7 @@ def looked(user=None):
     try:
         until = time.monotonic() + 60
         source = LOOK.replace("HIDDEN", repr(str(hidden)))
+        source = source.replace("LIMITS", repr([*Sandbox()._limits()]))
         channel.send({"do": "cell", "source": source, "seconds": 20}, until=until)
         return json.loads(channel.receive(until=until)["error"].partition("SEEN")[2])
     finally:
@@ -449,6 +467,7 @@ def test_what_is_seen_inside():
     assert (seen["capabilities"], seen["seccomp"], seen["nnp"]) == (0, 2, 1)
     assert len(seen["processes"]) == 2  # bubblewrap's own and this one
     assert seen["references"] == seen["authoring"] == seen["hidden"] == []
+    assert seen["limits"] == {n: [most] * 2 for n, most in Sandbox()._limits().items()}
     assert seen["net"] == 1  # its own loopback
     assert seen["fork"] == "PermissionError"
     assert seen["stays"] == [-1, -1]
@@ -461,6 +480,20 @@ def test_a_second_copy_of_the_course_shows_no_answers_either(tmp_path):
     (tmp_path / "lib/grading/references").mkdir(parents=True)
     covered = list(sandbox._out_of_sight([tmp_path], []))
     assert str(tmp_path / "lib/grading/references") in covered
+
+
+def test_what_begins_inside_may_only_become_another_user():
+    """Until the worker gives up root, it has the two rights for that; a user without rights has none at all."""
+    require_sandbox()
+    code = "print(open('/proc/self/status').read())"
+    with sandbox._filter() as rules:
+        told = subprocess.check_output(
+            [*Sandbox()._walls(rules), *sandbox._python(code)],
+            pass_fds=[rules], env={}, text=True,
+        )  # fmt: skip
+    setgid, setuid = 1 << 6, 1 << 7
+    held = int(told.partition("CapEff:")[2].split()[0], 16)
+    assert held == (0 if os.getuid() else setgid | setuid)
 
 
 def _above_python():

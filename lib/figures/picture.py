@@ -122,8 +122,6 @@ def settle(figure: Figure) -> None:
     if layout is not None:
         layout.execute(figure)
         figure.set_layout_engine("none")
-    for axes in figure.axes:
-        axes.apply_aspect()
 
 
 def blank(width: float, height: float) -> Figure:
