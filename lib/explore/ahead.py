@@ -12,7 +12,7 @@ from lib.figures import Picture
 # A picture takes some 50 kB.
 MOST_KEPT = 120
 # Seconds between two steps, in which the kernel serves whoever asks for something: a move, another cell.
-PAUSE = 0.01
+PAUSE = 0.05
 
 
 class Ahead:
