@@ -225,13 +225,16 @@ def top_k_tiles(
     own = torch.arange(first, first + n_q, share, device=q.device)[:, None] // size
     past = tile < own
     affinity = chooser @ mean_keys.transpose(-1, -2)
-    affinity = torch.nn.functional.pad(affinity, (0, len(tile) - finished))
-    # The own tile counts among the `keep`. Of equal ones topk may take any, so it is asked for the least value alone.
-    affinity = affinity.masked_fill(~past, -math.inf).masked_fill(tile == own, math.inf)
-    least = affinity.topk(min(keep, len(tile))).values[..., -1:]
+    # NaN first, as in a sort: whoever reads such a tile shall see it.
+    affinity = affinity.masked_fill(~past[:, :finished], -math.inf)
+    affinity = affinity.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
+    # Of equal ones topk may take any, so it is asked for the least value alone.
+    wanted = min(keep - 1, finished)
+    least = affinity.topk(wanted).values[..., -1:] if wanted else math.inf
     above, equal = affinity > least, affinity == least
-    room = keep - above.sum(dim=-1, keepdim=True)
+    room = wanted - above.sum(dim=-1, keepdim=True)
     chosen = above | equal & (equal.cumsum(dim=-1) <= room)
+    chosen = torch.nn.functional.pad(chosen, (0, len(tile) - finished))
     # Early queries have fewer than keep − 1 tiles behind them: what else was chosen is no choice.
     return chosen & past | (tile == own)
 

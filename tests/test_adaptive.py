@@ -395,6 +395,16 @@ def test_chunks_choose_what_the_whole_chooses(share):
             close(top_k_attention(*part, **how), whole[:, start:end])
 
 
+def test_a_tile_that_is_not_a_number_is_read():
+    """Then the output is not a number either, and somebody notices."""
+    q, k, _ = qkv(16)
+    k[..., 1, :] = math.nan
+    for keep in (2, 3):
+        tiles = top_k_tiles(q, k, size=4, keep=keep)
+        assert tiles[..., 4:, 0].all()
+        assert tiles.sum(dim=-1)[..., -1].eq(keep).all()
+
+
 def test_leading_dimensions_broadcast_as_in_attention():
     q, k, v = qkv(leading=(2, 3))
     k, v = k[:, :1], v[:1]

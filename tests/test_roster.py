@@ -63,3 +63,14 @@ def test_first_name_and_surname_stand_in_two_columns(read):
 def test_what_is_no_roster_is_refused(read, text, told):
     with pytest.raises(Unreadable, match=told):
         read(text)
+
+
+def test_a_row_belongs_to_one_submission():
+    roster = Roster(("Student", "ID"), (("Eve", "66"), ("Bob", "5")))
+    canvas = ["evileve_66_999_5", "bobby_LATE_5_1_my 01"]  # named by the learner: 5
+    assert roster.rows_of(canvas) == dict(zip(canvas, roster.rows, strict=True))
+    twins = Roster(roster.columns, (*roster.rows, ("Bob", "7")))
+    assert twins.rows_of(["Bob"]) == {}
+    for two in (["Bob", "Bob_5"], ["Bob", "Bob"]):
+        assert roster.rows_of([*two, "eve"]) == {"eve": roster.rows[0]}
+        assert roster.not_told_of(two) == [("Eve", "66")]

@@ -26,7 +26,6 @@ from lib.grading.grading import _student_id
 from lib.grading.hosted import Notebook, called, legible
 from lib.grading.remote import RemoteAnswers, RemoteStudent
 from lib.grading.report import harmless
-from lib.grading.roster import Roster
 from lib.grading.sandbox import NoSandbox, Sandbox, end
 from lib.grading.submissions import Unusable, cells_of, content, submissions_in
 from lib.grading.syscalls import REFUSED, filter_program
@@ -273,10 +272,21 @@ def test_a_function_that_is_asked_for_without_end_is_late():
         notebook._exchange({}, -10, [lambda: 0])
 
 
-def test_a_question_ends_when_the_time_of_the_notebook_is_over():
+def test_a_question_ends_when_the_time_of_the_notebook_is_over(monkeypatch):
     notebook = Notebook([], [], Sandbox(), seconds=1, in_all=1)
     notebook.begin_check(10**6)
     assert notebook._question_until <= notebook._until
+    asked = []
+    notebook._worker = None, SimpleNamespace(close=lambda: None)
+    notebook._exchange = lambda request, seconds: asked.append(seconds)
+    notebook._until = time.monotonic() + 0.3
+    notebook.begin_check(1)
+    assert asked[0] <= 0.1  # and three times as long on a busy machine
+    monkeypatch.setattr("lib.grading.hosted.end", lambda *worker: None)
+    notebook._until = time.monotonic() - 1
+    notebook.begin_check(1)
+    assert notebook._worker is None
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -284,7 +294,9 @@ def test_a_question_ends_when_the_time_of_the_notebook_is_over():
     [
         ({"unsolved": True}, ""),
         ({"wrong": "none"}, ""),
-        ({"value": "e\u0301ve"}, "\u00e9ve"),
+        ({"value": " e\u0301ve "}, "\u00e9ve"),
+        ({"value": "10x3 \u200b"}, "10x3 \u200b"),  # it has numbers of its own
+        ({"value": "\ud800"}, ""),
     ],
 )
 def test_an_id_is_a_text_written_in_one_way(said, told):
@@ -299,17 +311,13 @@ def test_what_answers_stand_on_is_missed(monkeypatch):
     with monkeypatch.context() as patch:
         patch.delitem(sys.modules, "json")
         assert not stands(before, {"a": 1, "b": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "getrecursionlimit", lambda: 60)
+        assert not stands(before, {"a": 1, "b": 2})
+        patch.setattr(sys, "getrecursionlimit", lambda: 10**6)
+        assert stands(before, {"a": 1, "b": 2})
     monkeypatch.setattr(resource, "getrlimit", lambda _: (3, 3))
     assert not stands(before, {"a": 1, "b": 2})
-
-
-def test_a_row_of_the_roster_belongs_to_one_submission():
-    roster = Roster(("Student", "ID"), (("Eve", "66"), ("Bob", "5")))
-    canvas = ["evileve_66_999_5", "bobby_LATE_5_1_my 01"]  # named by the learner: 5
-    assert roster.rows_of(canvas) == dict(zip(canvas, roster.rows, strict=True))
-    twins = Roster(roster.columns, (*roster.rows, ("Bob", "7")))
-    assert twins.rows_of(["Bob"]) == {}
-    assert roster.rows_of(["Bob", "Bob_5", "eve"]) == {"eve": roster.rows[0]}
 
 
 def test_an_answer_to_nothing_that_was_asked_is_none():
@@ -318,6 +326,10 @@ def test_an_answer_to_nothing_that_was_asked_is_none():
     with pytest.raises(BadMessage):
         notebook._exchange({}, 1)
     assert notebook._exchange({}, 1)["value"] == 1
+    for number in (np.array([3, 3]), 4.0, True, None):
+        notebook = notebook_with(lambda _, n=number: {"value": 1, "number": n})
+        with pytest.raises(BadMessage):
+            notebook._exchange({}, 1)
 
 
 def test_what_takes_no_input_stays_what_it_was():

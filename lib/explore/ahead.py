@@ -96,7 +96,7 @@ class Ahead:
 def neighbours(
     before: State, state: State, controls: dict[str, tuple[Value, ...]]
 ) -> Iterator[dict[str, Any]]:
-    """The states that one slider reaches from here, the nearest first, and of two as near the one further on.
+    """This state and those that one slider reaches from it, the nearest first, and of two as near the one further on.
 
     Further on is the way that led from the state `before` to this one.
     """

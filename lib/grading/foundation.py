@@ -5,11 +5,11 @@ import resource
 import sys
 
 PUT_BACK = ("builtins", "json", "math", "numpy", "random", "lib.grading")  # modules
-LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU)
+LIMITS = [getattr(resource, name) for name in dir(resource) if "RLIMIT_" in name]
 
 
 def as_loaded() -> list[tuple[object, dict[str, object]]]:
-    """NumPy, Python's own names and the grader's, as they are before code of the learner has run."""
+    """Python's own names, NumPy, the grader and what it computes with, before code of the learner has run."""
     names = [name for name in sys.modules if name.startswith(PUT_BACK)]
     modules = [sys.modules[name] for name in names]
     classes = [
@@ -34,12 +34,12 @@ def ground(names: dict[str, object]) -> tuple:
     """What every answer stands on: the notebook's names, the modules that are loaded, the limits."""
     limits = [resource.getrlimit(limit) for limit in LIMITS]
     modules = {name: id(module) for name, module in sys.modules.items()}
-    return set(names), modules, limits
+    return set(names), modules, limits, sys.getrecursionlimit()
 
 
 def stands(before: tuple, names: dict[str, object]) -> bool:
     """Whether all of it is still there, and files can be opened."""
-    (known, modules, limits), now = before, ground(names)
+    (known, modules, limits, depth), now = before, ground(names)
     with open(os.devnull):
         there = known <= now[0] and modules.items() <= now[1].items()
-        return there and limits == now[2]
+        return there and limits == now[2] and depth <= now[3]

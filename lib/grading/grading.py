@@ -2,7 +2,6 @@
 
 import resource
 import signal
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from lib.grading.course import Asked, Course
 from lib.grading.feedback import Part, Result
 from lib.grading.hosted import Notebook, legible
 from lib.grading.links import BOOK
+from lib.grading.personal import written_one_way
 from lib.grading.remote import RemoteAnswers, RemoteStudent
 from lib.grading.sandbox import Sandbox
 from lib.grading.submissions import (
@@ -23,9 +23,8 @@ from lib.grading.submissions import (
     language_of,
 )
 
-FOR_CHECKS = (
-    2 * 2**30
-)  # bytes that the checks of a submission may take beside what is there
+# Bytes that the checks of a submission may take beside what is there.
+FOR_CHECKS = 2 * 2**30
 TOO_LONG = "With your numbers the check itself takes too long. Take smaller ones."
 HIDDEN = "A hidden check, which asks the same with other inputs, does not agree: {lost} earns no points."
 # How many times the limit for a cell a whole notebook, and a question, may take.
@@ -152,10 +151,9 @@ def _student_id(notebook: Notebook, seconds: float) -> str:
     """The id with which the learner's own numbers were chosen."""
     try:
         notebook.begin_check(seconds)
-        text = RemoteAnswers(notebook).text("student_id", default="")
+        return written_one_way(RemoteAnswers(notebook).text("student_id", default=""))
     except (Unsolved, Wrong):
         return ""
-    return unicodedata.normalize("NFC", text)  # ids that choose the same numbers
 
 
 def _recorded(result: Result, hidden: list[Result]) -> dict:

@@ -63,10 +63,17 @@ class Notebook:
 
     def begin_check(self, seconds: float) -> None:
         """A new check, whose questions together may take so long."""
-        self._question_until = min(time.monotonic() + WAITING * seconds, self._until)
+        now = time.monotonic()
+        self._question_until = min(now + WAITING * seconds, self._until)
+        left = self._until - now
+        if left <= 0:
+            self.close()
         if self._worker:
             try:
-                self._exchange({"do": "begin", "course": self._course}, self._seconds)
+                self._exchange(
+                    {"do": "begin", "course": self._course},
+                    min(self._seconds, left / WAITING),
+                )
             except (Gone, TooLate, BadMessage):  # what an earlier answer left behind
                 self.close()
 
@@ -85,7 +92,8 @@ class Notebook:
                 self.close()
                 raise RuntimeError("the worker does not start") from None
             self._run_cells()
-        self._question_until += time.monotonic() - began
+        spent = time.monotonic() - began
+        self._question_until = min(self._question_until + spent, self._until)
 
     def _run_cells(self) -> None:
         """Run the cells in their order, then once more those that missed a name which a later cell has defined."""
@@ -143,7 +151,8 @@ class Notebook:
                 channel.send(reply, until=until)
         finally:
             self.busy = False
-        if answer.get("number") != self._requests:
+        number = answer.get("number")
+        if type(number) is not int or number != self._requests:
             raise BadMessage("an answer to nothing that was asked")
         return answer
 
@@ -206,7 +215,10 @@ def in_words(fault: Exception, seconds: float) -> str:
             f"gave no result within {seconds:.0f} s. Is there a loop that never ends?"
         )
     if isinstance(fault, Gone):
-        return "ended Python itself, as a crash or `os._exit` does."
+        return (
+            "ended Python itself, as a crash or `os._exit` does, or took away what all others need: modules, or the "
+            "limits of the process."
+        )
     return f"gave what cannot be judged: {fault}."
 
 

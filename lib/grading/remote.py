@@ -65,8 +65,15 @@ class RemoteAnswers(Answers):
     def text(self, name: str, *, default: str) -> str:
         value = self._ask(name, "text", default=default)
         self.used.pop(name)  # it is no answer
-        self._checked(name, value, lambda v: isinstance(v, str) and len(v) <= TOLD)
-        return legible(value)
+        # Not made legible: another text would choose other numbers.
+        return self._checked(name, value, is_id)
+
+
+def is_id(value: object) -> bool:
+    """A text that a file can hold."""
+    if not isinstance(value, str) or len(value) > TOLD:
+        return False
+    return not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def is_array(value: object) -> bool:

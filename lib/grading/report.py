@@ -67,7 +67,7 @@ def points_of(record: dict) -> int:
 def gradebook(exercise: ModuleType, records: list[dict], roster: Roster) -> str:
     """The CSV: the columns of the roster, the name of the submission, the points in all and of each question.
 
-    Who is on the roster and handed in nothing has empty cells.
+    Who is on the roster, and whose submission is not known, has empty cells.
     """
     title = f"Exercise {exercise.CHAPTER[:2]}"
     head = [
@@ -238,11 +238,8 @@ def _to_look_at(records: list[dict], roster: Roster) -> Iterator[str]:
             for r in records
             if r["learner"] not in rows
         ]
-        found += [
-            (row[0], "has handed in nothing")
-            for row in roster.rows
-            if row not in rows.values()
-        ]
+        nobody = roster.not_told_of(record["learner"] for record in records)
+        found += [(row[0], "has handed in nothing") for row in nobody]
     if found:
         yield "<h2>To look at</h2>"
         yield _rows(["Learner", "Remark"], found)

@@ -55,13 +55,21 @@ class Roster:
 
         Where two names tell of one row, neither has it: one of the two is somebody else.
         """
-        found: dict[str, tuple[str, ...]] = {}
-        for learner in learners:
-            fitting = [row for row in self.rows if self._is(row, learner)]
-            if len(fitting) == 1:
-                found[learner] = fitting[0]
-        told = Counter(found.values())
-        return {learner: row for learner, row in found.items() if told[row] == 1}
+        found = [
+            (learner, fitting[0])
+            for learner in learners
+            if len(fitting := self._rows_for(learner)) == 1
+        ]
+        told = Counter(row for _, row in found)
+        return {learner: row for learner, row in found if told[row] == 1}
+
+    def not_told_of(self, learners: Iterable[str]) -> list[tuple[str, ...]]:
+        """The rows of those who have handed in nothing: no name may mean them."""
+        meant = {row for learner in learners for row in self._rows_for(learner)}
+        return [row for row in self.rows if row not in meant]
+
+    def _rows_for(self, learner: str) -> list[tuple[str, ...]]:
+        return [row for row in self.rows if self._is(row, learner)]
 
     def _is(self, row: tuple[str, ...], learner: str) -> bool:
         """The name is one of the row's texts; or as Moodle (name_number_…) and Canvas (name_ID_…) write it."""

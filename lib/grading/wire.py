@@ -16,9 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 MOST_BYTES = 64 * 2**20  # of one message, its arrays included
-MOST_TEXT = (
-    4 * 2**20
-)  # of its JSON, which takes twenty times as much memory once it is read
+# Of its JSON, which takes twenty times as much memory once it is read.
+MOST_TEXT = 4 * 2**20
 MOST_ARRAYS = 64
 LONGEST_HEADER = 512  # of an array: its type and its shape, in words
 WAITING = 3  # times as long as it may work may an answer take, on a machine that does other things too
@@ -42,10 +41,8 @@ class Channel:
 
     def __init__(self, reading: int, writing: int):
         self._reading, self._writing = reading, writing
-        for end in (
-            reading,
-            writing,
-        ):  # a forger may fill or drain a pipe that was just ready
+        # A forger may fill or drain a pipe that was just ready.
+        for end in (reading, writing):
             os.set_blocking(end, False)
 
     def send(self, message: dict, *, until: float | None = None) -> None:

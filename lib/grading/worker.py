@@ -70,10 +70,10 @@ class Worker:
 
         Ends this process where an answer has taken away what the next one stands on: another process begins anew.
         """
+        put_back(self._before)
         if self._ground and not stands(self._ground, self._names):
             sys.exit()
         self._course, self._student = course, None
-        put_back(self._before)
         return {}
 
     def do_cell(self, source: str, seconds: float, after: str = "") -> dict:
