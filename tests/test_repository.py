@@ -45,6 +45,13 @@ def test_the_committed_files_follow_from_the_address(monkeypatch, capsys):
     assert main(["repository", "--check"]) == 0, capsys.readouterr().out
 
 
+def test_the_book_as_one_file_has_one_name():
+    """Pages link to it, a program writes it, and a workflow publishes it."""
+    name = OTHER.pdf.rpartition("/")[2]
+    for file in ("book/_ext/pdf.py", ".github/workflows/book.yml", "Makefile"):
+        assert name in (ROOT / file).read_text("utf-8"), file
+
+
 def test_a_new_address_reaches_every_file(copied, capsys):
     before = read_address(copied)
     move(copied, OTHER)
