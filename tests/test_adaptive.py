@@ -395,6 +395,12 @@ def test_chunks_choose_what_the_whole_chooses(share):
             close(top_k_attention(*part, **how), whole[:, start:end])
 
 
+def test_of_equal_tiles_the_first_take_what_better_ones_leave():
+    k = torch.tensor([[1.0], [2.0], [1.0], [1.0], [0.0]])
+    [*_, last] = top_k_tiles(torch.ones(5, 1), k, size=1, keep=3)
+    assert last.tolist() == [True, True, False, False, True]
+
+
 def test_a_tile_that_is_not_a_number_is_read():
     """Then the output is not a number either, and somebody notices."""
     q, k, _ = qkv(16)
