@@ -1,6 +1,5 @@
 """What the tests of the probes share: inputs, and correct layers of every kind."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -147,8 +146,7 @@ CORRECT = {
     ),
 }
 KINDS = [(name, dtype) for name, kind in CORRECT.items() for dtype in kind.dtypes]
-# Of each kind: many in the thorough run and where faults are planted.
-CASES = 32 if "HYPOTHESIS_PROFILE" in os.environ else 8
+CASES = 32
 
 
 def case(name, dtype, seed):

@@ -19,8 +19,8 @@ def one_scale(case):
     return {"seeds": (0,), "scales": (10.0 ** (case // 2 % 2),)}
 
 
-def test_the_correct_cases_are_many_and_thorough_ones_more_than_a_thousand():
-    assert len(KINDS) * CASES >= {8: 250, 32: 1000}[CASES]
+def test_the_correct_cases_are_at_least_a_thousand():
+    assert len(KINDS) * CASES >= 1000
 
 
 @pytest.mark.parametrize(("name", "dtype"), KINDS)
