@@ -29,7 +29,7 @@ typedef std::numeric_limits<Number> Limits;
 #ifdef __AVX512F__
 constexpr int REGISTER = 64, ROWS = 8;
 #else
-constexpr int REGISTER = 32, ROWS = 4;
+constexpr int REGISTER = 32, ROWS = 6;
 #endif
 constexpr int LANES = REGISTER / sizeof(Number);
 constexpr int KEYS = 96; /* in a chunk */
@@ -81,16 +81,26 @@ inline void panel(Number *c, int64_t c_row, Matrix a, const Number *b, int64_t b
         }
 }
 
-/* The same for nx rows: in panels of ROWS, then of half as many, then row by row. */
+/* `panel` for a number of rows, up to `most`, that only the caller's numbers tell. */
+template <int most, int vectors>
+inline void panel_of(int64_t rows, Number *c, int64_t c_row, Matrix a, const Number *b, int64_t b_row, int64_t ny,
+                     bool add) {
+    if (rows == most)
+        panel<most, vectors>(c, c_row, a, b, b_row, ny, add);
+    else if constexpr (most > 1)
+        panel_of<most - 1, vectors>(rows, c, c_row, a, b, b_row, ny, add);
+}
+
+/* The same for nx rows, in panels as equal as can be: a low one lets the processor wait for its few sums. */
 template <int vectors>
 inline void panels(Number *c, int64_t c_row, int64_t nx, Matrix a, const Number *b, int64_t b_row, int64_t ny,
                    bool add) {
-    int64_t x = 0;
-    const auto below = [&] { return Matrix{a.start + x * a.row, a.row, a.column}; };
-    for (; x + ROWS <= nx; x += ROWS) panel<ROWS, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
-    for (; x + ROWS / 2 <= nx; x += ROWS / 2)
-        panel<ROWS / 2, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
-    for (; x < nx; x++) panel<1, vectors>(c + x * c_row, c_row, below(), b, b_row, ny, add);
+    int64_t left = (nx + ROWS - 1) / ROWS;
+    for (int64_t x = 0, rows; left > 0; x += rows, left--) {
+        rows = (nx - x + left - 1) / left;
+        const Matrix below{a.start + x * a.row, a.row, a.column};
+        panel_of<ROWS, vectors>(rows, c + x * c_row, c_row, below, b, b_row, ny, add);
+    }
 }
 
 /* The same for any number of columns: in twos of vectors, one more, and what does not fill a vector. */
@@ -201,10 +211,18 @@ inline void begin(Number *x, int64_t row, int64_t features, const Block &block, 
     for (int64_t y = 0; y < block.queries && !merge; y++) memset(x + y * row, 0, sizeof(Number) * features);
 }
 
-/* Row y of x times factor[y]. */
-inline void multiply(Number *x, int64_t row, int64_t features, const Block &block, const Lanes factor) {
+/* Row y of `to` is row y of x times factor[y]. */
+inline void multiply(Number *to, int64_t to_row, const Number *x, int64_t row, int64_t features, const Block &block,
+                     const Lanes factor) {
     for (int64_t y = 0; y < block.queries; y++)
-        for (int64_t f = 0; f < features; f++) x[y * row + f] *= factor[y];
+        for (int64_t f = 0; f < features; f++) to[y * to_row + f] = x[y * row + f] * factor[y];
+}
+
+/* Rows of x that are read often, side by side: far apart they would drive one another out of the cache. */
+inline const Number *together(Number *room, const Number *x, int64_t count, int64_t features, int64_t step) {
+    if (step == 1) return x;
+    for (int64_t y = 0; y < count; y++) memcpy(room + y * features, x + y * step * features, sizeof(Number) * features);
+    return room;
 }
 
 } // namespace
@@ -214,28 +232,29 @@ extern "C" void forward(const Work &work, const Number *q, const Number *k, cons
                         Number *largest, Number *total) {
     const int64_t d = work.d, d_v = work.d_v, step = work.step;
     Lanes queries[FEATURES], scores[KEYS], most, sum, shrink;
+    Number values[QUERIES * FEATURES], room[KEYS * FEATURES]; /* values: the sums of weight times value */
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
         const int64_t first = block->first, present = block->queries;
-        Number *values = mean + first * d_v; /* the sum of weight times value, until it is divided */
         to_lanes(queries, q + first * d, step * d, d, *block, work.scale);
         for (int64_t y = 0; y < QUERIES; y++) {
             const bool begun = work.merge && y < present;
             most[y] = begun ? largest[first + y * step] : Limits::lowest();
             sum[y] = begun ? total[first + y * step] : 0;
         }
-        begin(values, step * d_v, d_v, *block, work.merge);
-        if (work.merge) multiply(values, step * d_v, d_v, *block, sum);
+        begin(values, d_v, d_v, *block, work.merge);
+        if (work.merge) multiply(values, d_v, mean + first * d_v, step * d_v, d_v, *block, sum);
         chunks(work, *block, [&](const Span &span, int64_t from, int64_t count, int64_t row) {
             score(scores, work, *block, span, from, count, k + row * d, queries);
             weigh(scores, count, most, sum, shrink);
-            multiply(values, step * d_v, d_v, *block, shrink);
-            product(values, step * d_v, present, {*scores, 1, QUERIES}, v + row * d_v, step * d_v, count, d_v, true);
+            multiply(values, d_v, values, d_v, d_v, *block, shrink);
+            const Number *rows = together(room, v + row * d_v, count, d_v, step);
+            product(values, d_v, present, {*scores, 1, QUERIES}, rows, d_v, count, d_v, true);
         });
         for (int64_t y = 0; y < present; y++) {
             largest[first + y * step] = most[y], total[first + y * step] = sum[y];
             shrink[y] = sum[y] == 0 ? 1 : 1 / sum[y];
         }
-        multiply(values, step * d_v, d_v, *block, shrink);
+        multiply(mean + first * d_v, step * d_v, values, d_v, d_v, *block, shrink);
     }
 }
 
@@ -248,6 +267,7 @@ extern "C" void backward(const Work &work, const Number *q, const Number *k, con
     const Vector natural = all(Number(work.scale * M_LN2));
     Lanes queries[FEATURES], gradients[FEATURES], weights[KEYS], slopes[KEYS];
     Lanes most = {}, share = {}, common = {};
+    Number room[KEYS * FEATURES];
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
         const int64_t first = block->first, present = block->queries;
         const Number *own_q = q + first * d, *own_g = g + first * d_v;
@@ -272,7 +292,8 @@ extern "C" void backward(const Work &work, const Number *q, const Number *k, con
             const Matrix by_weight = {*weights, QUERIES, 1}, by_slope = {*slopes, QUERIES, 1};
             product(to_v + row * d_v, step * d_v, count, by_weight, own_g, step * d_v, present, d_v, true);
             product(to_k + row * d, step * d, count, by_slope, own_q, step * d, present, d, true);
-            product(to_q + first * d, step * d, present, {*slopes, 1, QUERIES}, keys, step * d, count, d, true);
+            const Number *rows = together(room, keys, count, d, step);
+            product(to_q + first * d, step * d, present, {*slopes, 1, QUERIES}, rows, d, count, d, true);
         });
     }
 }
