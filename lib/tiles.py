@@ -26,8 +26,8 @@ EMPTY, PARTIAL, FULL = 0, 1, 2
 # How many pairs of a PARTIAL tile, or of many, are asked about at once: some megabytes.
 PAIRS = 2**19
 
-# A map is made in two steps: first for blocks of 32 × 32 tiles, then within those that are PARTIAL.
-COARSER = 32
+# A map is made in two steps: first for blocks of 64 × 64 tiles, then within those that are PARTIAL.
+COARSER = 64
 
 
 @dataclass(frozen=True, eq=False)

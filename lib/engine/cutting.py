@@ -22,7 +22,7 @@ from lib.engine.patterns import patterns_of
 from lib.engine.pieces import Diagonals, Layer, Plan, Strided, Tiles
 from lib.masks import Mask
 from lib.readings.diagonals import along_diagonals, runs
-from lib.tiles import EMPTY, PARTIAL, tile_map
+from lib.tiles import EMPTY, FULL, PARTIAL, tile_map
 
 # Queries in a block of a band: fewer compute fewer forbidden pairs, more make a product faster. Blocks at the
 # ends of the sequence, which are computed one by one, are larger.
@@ -190,12 +190,13 @@ def _by_tiles(mask, n_q, n_k, batch_row, at_once) -> tuple[Tiles, ...]:
     for count in np.unique(counts[counts > 0]).tolist():
         rows = np.flatnonzero(counts == count)
         rows = rows[np.argsort(partial[rows], kind="stable")]
+        columns = np.nonzero(states[rows] != EMPTY)[1].reshape(-1, count)
+        is_full = states[rows[:, None], columns] == FULL
+        order = np.argsort(is_full, axis=1, kind="stable")
+        columns = np.take_along_axis(columns, order, axis=1)
         size = max(at_once // (count * TILE**2), 1)
         for start in range(0, len(rows), size):
-            some = rows[start : start + size]
-            # PARTIAL is 1, FULL 2 and EMPTY 0: sorted by (state − 1) mod 3, the first `count` are wanted.
-            order = np.argsort((states[some] - 1) % 3, axis=1, kind="stable")
-            columns = order[:, :count].copy()
-            asked = columns[:, : partial[some].max()]
-            pieces.append(Tiles(some, columns, patterns, pattern[some[:, None], asked]))
+            some, read = rows[start : start + size], columns[start : start + size]
+            asked = read[:, : partial[some[-1]]]
+            pieces.append(Tiles(some, read, patterns, pattern[some[:, None], asked]))
     return tuple(pieces)

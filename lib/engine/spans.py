@@ -57,8 +57,8 @@ def _in_order(blocks: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.nda
     return blocks, spans[np.arange(len(spans)) + moved]
 
 
-# Of R blocks: their first rows (R,), the number of queries in each, the t spans of each (R, t, 5).
-Part = tuple[np.ndarray, int, np.ndarray]
+# Of R blocks: their first rows (R,), the number of queries in each, (R,) or one for all, their t spans (R, t, 5).
+Part = tuple[np.ndarray, np.ndarray | int, np.ndarray]
 
 
 def _of_bands(layer: tuple[Strided, ...]) -> Iterator[Part]:
@@ -90,18 +90,20 @@ def _of_tiles(layer: tuple[Tiles, ...]) -> tuple[np.ndarray, Iterator[Part]]:
     stop = np.where(used.any(axis=-1), tile - used[..., ::-1].argmax(axis=-1), first)
     place = np.arange(words.size).reshape(words.shape)[..., 0] + first
 
+    starts = np.arange(0, tile, QUERIES)[:, None]  # of the parts of a tile
+
     def parts() -> Iterator[Part]:
         for piece in layer:
             rows, columns, pattern = piece.rows, piece.columns, piece.pattern
             asked = pattern.shape[1]
-            for part in range(n_parts):
-                spans = np.empty((*columns.shape, 5), np.int64)
-                spans[..., 0] = columns * tile
-                spans[..., 1:] = tile, -UNLIMITED, UNLIMITED, -1
-                spans[:, :asked, 0] += first[pattern, part]
-                spans[:, :asked, 1] = (stop - first)[pattern, part]
-                spans[:, :asked, 4] = place[pattern, part]
-                queries = min(QUERIES, tile - part * QUERIES)
-                yield rows * tile + part * QUERIES, queries, spans
+            spans = np.empty((n_parts, *columns.shape, 5), np.int64)
+            spans[..., 0] = columns * tile
+            spans[..., 1:] = tile, -UNLIMITED, UNLIMITED, -1
+            spans[:, :, :asked, 0] += first.T[:, pattern]
+            spans[:, :, :asked, 1] = (stop - first).T[:, pattern]
+            spans[:, :, :asked, 4] = place.T[:, pattern]
+            queries = np.minimum(QUERIES, tile - starts).repeat(len(rows))
+            some = spans.reshape(-1, *spans.shape[2:])
+            yield (rows * tile + starts).ravel(), queries, some
 
     return words.ravel(), parts()
