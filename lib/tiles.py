@@ -26,7 +26,8 @@ EMPTY, PARTIAL, FULL = 0, 1, 2
 # How many pairs of a PARTIAL tile, or of many, are asked about at once: some megabytes.
 PAIRS = 2**19
 
-# A map is made in two steps: first for blocks of 64 × 64 tiles, then within those that are PARTIAL.
+# A map is made in two steps: first for blocks of 64 × 64 tiles, then within those that are PARTIAL. Smaller
+# blocks take more steps, larger ones look at more tiles in vain.
 COARSER = 64
 
 

@@ -153,6 +153,18 @@ def test_output_and_gradients_are_those_of_the_dense_back_end(name, n_q, n_k):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["documents", "narrow window and sink", "array"])
+def test_tiles_that_are_no_whole_number_of_blocks(name, monkeypatch):
+    monkeypatch.setattr(cutting, "TILE", 40)  # 32 queries, and 8 more
+    cutting.plan.cache_clear()
+    q, k, v = problem(203, 203)
+    found = with_gradients(q, k, v, CUT[name][0], backend="tiled")
+    cutting.plan.cache_clear()
+    wanted = with_gradients(q, k, v, CUT[name][0], backend="dense")
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-10)
+
+
 @many_examples
 @given(mask=masks, n_k=st.integers(1, 25), short=st.integers(0, 24))
 def test_any_expression_is_computed(mask, n_k, short):

@@ -22,7 +22,7 @@ from lib.engine.patterns import patterns_of
 from lib.engine.pieces import Diagonals, Layer, Plan, Strided, Tiles
 from lib.masks import Mask
 from lib.readings.diagonals import along_diagonals, runs
-from lib.tiles import EMPTY, FULL, PARTIAL, tile_map
+from lib.tiles import EMPTY, PARTIAL, tile_map
 
 # Queries in a block of a band: fewer compute fewer forbidden pairs, more make a product faster. Blocks at the
 # ends of the sequence, which are computed one by one, are larger.
@@ -186,17 +186,19 @@ def _by_tiles(mask, n_q, n_k, batch_row, at_once) -> tuple[Tiles, ...]:
     patterns, pattern = patterns_of(tiles, mask, batch_row)
     counts = (states != EMPTY).sum(axis=1)
     partial = (states == PARTIAL).sum(axis=1)
+    needed = np.nonzero(states)[1]  # row by row; EMPTY is 0
+    first = np.cumsum(counts) - counts
     pieces = []
     for count in np.unique(counts[counts > 0]).tolist():
         rows = np.flatnonzero(counts == count)
         rows = rows[np.argsort(partial[rows], kind="stable")]
-        columns = np.nonzero(states[rows] != EMPTY)[1].reshape(-1, count)
-        is_full = states[rows[:, None], columns] == FULL
+        columns = needed[first[rows, None] + np.arange(count)]
+        is_full = states[rows[:, None], columns] != PARTIAL
         order = np.argsort(is_full, axis=1, kind="stable")
         columns = np.take_along_axis(columns, order, axis=1)
         size = max(at_once // (count * TILE**2), 1)
         for start in range(0, len(rows), size):
-            some, read = rows[start : start + size], columns[start : start + size]
-            asked = read[:, : partial[some[-1]]]
-            pieces.append(Tiles(some, read, patterns, pattern[some[:, None], asked]))
+            some, read_by = rows[start : start + size], columns[start : start + size]
+            asked = pattern[some[:, None], read_by[:, : partial[some[-1]]]]
+            pieces.append(Tiles(some, read_by, patterns, asked))
     return tuple(pieces)

@@ -25,7 +25,8 @@ typedef int32_t Integer;
 #endif
 typedef std::numeric_limits<Number> Limits;
 
-/* A register holds LANES numbers, and ROWS × 2 registers of sums stay in the processor during a product. */
+/* A register holds LANES numbers, and ROWS × 2 registers of sums stay in the processor during a product: with AVX2, 12
+   sums, two registers of one factor and a number of the other fill 15 of 16. */
 #ifdef __AVX512F__
 constexpr int REGISTER = 64, ROWS = 8;
 #else
@@ -81,7 +82,7 @@ inline void panel(Number *c, int64_t c_row, Matrix a, const Number *b, int64_t b
         }
 }
 
-/* `panel` for a number of rows, up to `most`, that only the caller's numbers tell. */
+/* `panel` for a number of rows, up to `most`, that is not known before it runs. */
 template <int most, int vectors>
 inline void panel_of(int64_t rows, Number *c, int64_t c_row, Matrix a, const Number *b, int64_t b_row, int64_t ny,
                      bool add) {
@@ -91,7 +92,7 @@ inline void panel_of(int64_t rows, Number *c, int64_t c_row, Matrix a, const Num
         panel_of<most - 1, vectors>(rows, c, c_row, a, b, b_row, ny, add);
 }
 
-/* The same for nx rows, in panels as equal as can be: a low one lets the processor wait for its few sums. */
+/* The same for nx rows, in panels as equal as can be: one of few rows has too few sums to keep the processor busy. */
 template <int vectors>
 inline void panels(Number *c, int64_t c_row, int64_t nx, Matrix a, const Number *b, int64_t b_row, int64_t ny,
                    bool add) {
@@ -206,11 +207,6 @@ inline void weigh(Lanes *scores, int64_t count, Lanes most, Lanes sum, Lanes shr
     }
 }
 
-/* The rows of x that a block adds to: of 0, if nothing was there before. */
-inline void begin(Number *x, int64_t row, int64_t features, const Block &block, bool merge) {
-    for (int64_t y = 0; y < block.queries && !merge; y++) memset(x + y * row, 0, sizeof(Number) * features);
-}
-
 /* Row y of `to` is row y of x times factor[y]. */
 inline void multiply(Number *to, int64_t to_row, const Number *x, int64_t row, int64_t features, const Block &block,
                      const Lanes factor) {
@@ -218,8 +214,10 @@ inline void multiply(Number *to, int64_t to_row, const Number *x, int64_t row, i
         for (int64_t f = 0; f < features; f++) to[y * to_row + f] = x[y * row + f] * factor[y];
 }
 
-/* Rows of x that are read often, side by side: far apart they would drive one another out of the cache. */
-inline const Number *together(Number *room, const Number *x, int64_t count, int64_t features, int64_t step) {
+/* `count` rows of x, up to KEYS, side by side until the next call: far apart, rows that are read again and again would
+   drive one another out of the cache. */
+inline const Number *together(const Number *x, int64_t count, int64_t features, int64_t step) {
+    static thread_local Number room[KEYS * FEATURES] __attribute__((aligned(64))); /* too large for some stacks */
     if (step == 1) return x;
     for (int64_t y = 0; y < count; y++) memcpy(room + y * features, x + y * step * features, sizeof(Number) * features);
     return room;
@@ -232,7 +230,7 @@ extern "C" void forward(const Work &work, const Number *q, const Number *k, cons
                         Number *largest, Number *total) {
     const int64_t d = work.d, d_v = work.d_v, step = work.step;
     Lanes queries[FEATURES], scores[KEYS], most, sum, shrink;
-    Number values[QUERIES * FEATURES], room[KEYS * FEATURES]; /* values: the sums of weight times value */
+    Number weighted[QUERIES * FEATURES] __attribute__((aligned(64))); /* the sums of weight times value */
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
         const int64_t first = block->first, present = block->queries;
         to_lanes(queries, q + first * d, step * d, d, *block, work.scale);
@@ -241,20 +239,22 @@ extern "C" void forward(const Work &work, const Number *q, const Number *k, cons
             most[y] = begun ? largest[first + y * step] : Limits::lowest();
             sum[y] = begun ? total[first + y * step] : 0;
         }
-        begin(values, d_v, d_v, *block, work.merge);
-        if (work.merge) multiply(values, d_v, mean + first * d_v, step * d_v, d_v, *block, sum);
+        if (work.merge)
+            multiply(weighted, d_v, mean + first * d_v, step * d_v, d_v, *block, sum);
+        else
+            memset(weighted, 0, sizeof(Number) * present * d_v);
         chunks(work, *block, [&](const Span &span, int64_t from, int64_t count, int64_t row) {
             score(scores, work, *block, span, from, count, k + row * d, queries);
             weigh(scores, count, most, sum, shrink);
-            multiply(values, d_v, values, d_v, d_v, *block, shrink);
-            const Number *rows = together(room, v + row * d_v, count, d_v, step);
-            product(values, d_v, present, {*scores, 1, QUERIES}, rows, d_v, count, d_v, true);
+            multiply(weighted, d_v, weighted, d_v, d_v, *block, shrink);
+            const Number *values = together(v + row * d_v, count, d_v, step);
+            product(weighted, d_v, present, {*scores, 1, QUERIES}, values, d_v, count, d_v, true);
         });
         for (int64_t y = 0; y < present; y++) {
             largest[first + y * step] = most[y], total[first + y * step] = sum[y];
             shrink[y] = sum[y] == 0 ? 1 : 1 / sum[y];
         }
-        multiply(mean + first * d_v, step * d_v, values, d_v, d_v, *block, shrink);
+        multiply(mean + first * d_v, step * d_v, weighted, d_v, d_v, *block, shrink);
     }
 }
 
@@ -267,7 +267,6 @@ extern "C" void backward(const Work &work, const Number *q, const Number *k, con
     const Vector natural = all(Number(work.scale * M_LN2));
     Lanes queries[FEATURES], gradients[FEATURES], weights[KEYS], slopes[KEYS];
     Lanes most = {}, share = {}, common = {};
-    Number room[KEYS * FEATURES];
     for (const Block *block = work.blocks; block < work.blocks + work.n_blocks; block++) {
         const int64_t first = block->first, present = block->queries;
         const Number *own_q = q + first * d, *own_g = g + first * d_v;
@@ -278,7 +277,8 @@ extern "C" void backward(const Work &work, const Number *q, const Number *k, con
             most[y] = largest[row], share[y] = total[row] == 0 ? 0 : 1 / total[row], common[y] = 0;
             for (int64_t f = 0; f < d_v; f++) common[y] += g[row * d_v + f] * mean[row * d_v + f];
         }
-        begin(to_q + first * d, step * d, d, *block, work.merge);
+        for (int64_t y = 0; y < present && !work.merge; y++)
+            memset(to_q + (first + y * step) * d, 0, sizeof(Number) * d);
         chunks(work, *block, [&](const Span &span, int64_t from, int64_t count, int64_t row) {
             const Number *keys = k + row * d, *values = v + row * d_v;
             score(weights, work, *block, span, from, count, keys, queries);
@@ -292,8 +292,8 @@ extern "C" void backward(const Work &work, const Number *q, const Number *k, con
             const Matrix by_weight = {*weights, QUERIES, 1}, by_slope = {*slopes, QUERIES, 1};
             product(to_v + row * d_v, step * d_v, count, by_weight, own_g, step * d_v, present, d_v, true);
             product(to_k + row * d, step * d, count, by_slope, own_q, step * d, present, d, true);
-            const Number *rows = together(room, keys, count, d, step);
-            product(to_q + first * d, step * d, present, {*slopes, 1, QUERIES}, rows, d, count, d, true);
+            const Number *near = together(keys, count, d, step);
+            product(to_q + first * d, step * d, present, {*slopes, 1, QUERIES}, near, d, count, d, true);
         });
     }
 }

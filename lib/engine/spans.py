@@ -103,7 +103,7 @@ def _of_tiles(layer: tuple[Tiles, ...]) -> tuple[np.ndarray, Iterator[Part]]:
             spans[:, :, :asked, 1] = (stop - first).T[:, pattern]
             spans[:, :, :asked, 4] = place.T[:, pattern]
             queries = np.minimum(QUERIES, tile - starts).repeat(len(rows))
-            some = spans.reshape(-1, *spans.shape[2:])
-            yield (rows * tile + starts).ravel(), queries, some
+            blocks = spans.reshape(-1, *spans.shape[2:])
+            yield (rows * tile + starts).ravel(), queries, blocks
 
     return words.ravel(), parts()

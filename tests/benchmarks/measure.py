@@ -61,24 +61,28 @@ def timing(case: Case, threads: int, rounds: int) -> dict:
 def scaling(case: Case, lengths: list[int], rounds: int) -> list[dict]:
     """The course's own method at several lengths, which take turns; CPU seconds, checked like any other.
 
-    `handing_out`: the seconds that it takes to get memory for an output and to fill it. From 32 MiB on, the C library
-    gives it back to the system after each call, and the system hands it out anew, page by page.
+    `handing_out`: the seconds in which memory for an output is handed out. From 32 MiB on, the C library gives it back
+    to the system after each call, and the system hands it out anew, page by page.
     """
     [name] = case.methods
-    calls, handing_out, results = {}, {}, []
+    calls, results = {}, []
     for n in lengths:
         of_length = replace(case, n=n)
         inputs, mask = of_length.inputs()
-        calls[n] = as_step(of_length, name, inputs, mask)
-        handing_out[n] = partial(torch.zeros_like, inputs[0])
-        found = judged(of_length, name, inputs, mask, calls[n])
+        calls["seconds", n] = call = as_step(of_length, name, inputs, mask)
+        calls["handing_out", n] = partial(touch_pages, inputs[0])
+        found = judged(of_length, name, inputs, mask, call)
         results.append({"n": n, "operations": of_length.operations(mask), **found})
-    both = {"seconds": calls, "handing_out": handing_out}
-    for kind, of_lengths in both.items():
-        seconds = in_turn(of_lengths, rounds, time.process_time)
-        for result in results:
-            result[kind] = statistics.median(seconds[result["n"]])
+    seconds = in_turn(calls, rounds, time.process_time)
+    for result in results:
+        for kind in ("seconds", "handing_out"):
+            result[kind] = statistics.median(seconds[kind, result["n"]])
     return results
+
+
+def touch_pages(like: torch.Tensor) -> None:
+    """Get memory for such a tensor, and write one number into each page of 4 KiB."""
+    torch.empty_like(like).view(-1)[:: 4096 // like.element_size()].zero_()
 
 
 def in_turn(calls: dict[str, Call], rounds: int, clock: Callable[[], float]) -> dict:

@@ -199,9 +199,14 @@ def doubling(curves: dict[str, list[dict]]) -> Iterator[str]:
     """A row for each mask: by how much each doubling of n multiplies time, pairs and memory at most."""
     yield (
         f"Doubling n: the largest factor of any step. Time may grow {MOST_FOR_DOUBLING} times, and where the pairs "
-        f"themselves more than double, {MOST_FOR_DOUBLING / 2:g} times as much as they. *Without handing out*: less "
-        "the time in which the system hands out memory for the output; from 32 MiB on, which is at 32,768 tokens, it "
-        "does so anew at each call (with `THP_MEM_ALLOC_ENABLE=1` PyTorch asks for it in larger pages)."
+        f"themselves more than double, {MOST_FOR_DOUBLING / 2:g} times as much as they; the verdict is about this."
+    )
+    yield ""
+    yield (
+        "*Without handing out* is less the time in which the system hands out memory for the output. Up to 32 MiB the "
+        "C library (glibc) keeps what is freed. Larger outputs, here from 32,768 tokens on, go back to the system "
+        "after each call, and the next one gets its memory anew, page by page. With `THP_MEM_ALLOC_ENABLE=1` in the "
+        "environment PyTorch asks for larger pages."
     )
     yield ""
     yield "| mask | time | without handing out | pairs | memory | |"
