@@ -14,7 +14,8 @@ from PIL import Image
 # One style for every picture: colours that stay apart for colour-blind readers and in print, and
 # always a second sign (a shape, a hatch, a number) beside the colour.
 INK, ACCENT, FAINT, DEEP = "#1a2b42", "#b3541e", "#8795a8", "#1b4f8a"
-CELLS = LinearSegmentedColormap.from_list("weights", ["#f4f8fc", "#5b9bd5", DEEP])
+LIGHT = "#5b9bd5"
+CELLS = LinearSegmentedColormap.from_list("weights", ["#f4f8fc", LIGHT, DEEP])
 FORBIDDEN = "////"
 DPI = 110
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
-from lib.figures.picture import ACCENT, DEEP, FAINT, INK, blank
+from lib.figures.picture import ACCENT, DEEP, FAINT, INK, LIGHT, blank
 from lib.figures.weights import weight_bars
 
 
@@ -65,7 +65,7 @@ def value_plane(
     visible = values[allowed]
     hull = visible[hull_order(visible)]
     axes.add_patch(
-        Polygon(hull, closed=True, fc="#dce9f6", ec="#5b9bd5", lw=1.2, zorder=0)
+        Polygon(hull, closed=True, fc="#dce9f6", ec=LIGHT, lw=1.2, zorder=0)
     )
     hidden = values[~allowed]
     axes.scatter(*hidden.T, marker="x", s=28, color=FAINT, zorder=1)
