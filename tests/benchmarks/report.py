@@ -204,9 +204,9 @@ def doubling(curves: dict[str, list[dict]]) -> Iterator[str]:
     yield ""
     yield (
         "*Without handing out* is less the time in which the system hands out memory for the output. Up to 32 MiB the "
-        "C library (glibc) keeps what is freed. Larger outputs, here from 32,768 tokens on, go back to the system "
-        "after each call, and the next one gets its memory anew, page by page. With `THP_MEM_ALLOC_ENABLE=1` in the "
-        "environment PyTorch asks for larger pages."
+        "C library (glibc) keeps what is freed. Larger outputs, here of 32,768 tokens and more, mostly go back to the "
+        "system after each call, and the next one gets its memory anew, page by page. With `THP_MEM_ALLOC_ENABLE=1` "
+        "in the environment PyTorch asks for larger pages."
     )
     yield ""
     yield "| mask | time | without handing out | pairs | memory | |"
