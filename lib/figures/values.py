@@ -64,9 +64,7 @@ def value_plane(
     """
     visible = values[allowed]
     hull = visible[hull_order(visible)]
-    axes.add_patch(
-        Polygon(hull, closed=True, fc="#dce9f6", ec=LIGHT, lw=1.2, zorder=0)
-    )
+    axes.add_patch(Polygon(hull, closed=True, fc="#dce9f6", ec=LIGHT, lw=1.2, zorder=0))
     hidden = values[~allowed]
     axes.scatter(*hidden.T, marker="x", s=28, color=FAINT, zorder=1)
     axes.scatter(
