@@ -159,6 +159,20 @@ def test_threads_change_nothing(mask, heads, key_heads):
             assert torch.equal(one, other)
 
 
+def test_threads_do_not_share_what_they_copy_together():
+    """Rows far apart, and enough of them that threads meet on a single core too."""
+    mask = causal & strided(16)
+    q, k, v = (torch.randn(8, 8192, 64) for _ in range(3))
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 4):
+            torch.set_num_threads(threads)
+            found.append(attention(q, k, v, mask, backend="tiled"))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)
+
+
 @pytest.mark.parametrize(
     ("mask", "divided"),
     [

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from peers import METHODS
 
 from lib.engine.compiler import compiler_name
-from lib.figures import ACCENT, INK, show
+from lib.figures import ACCENT, FAINT, INK, show
+from lib.figures.picture import DEEP
 
 PACKAGES = ("torch", "numpy", *MEASURED)
 MIB = 2**20
@@ -229,7 +230,7 @@ def doubling(curves: dict[str, list[dict]]) -> Iterator[str]:
 
 
 MARKERS = "os^Dvx"
-COLOURS = (INK, ACCENT, "#1b4f8a", "#3d7a4a", "#6b4c9a", "#8795a8")
+COLOURS = (INK, ACCENT, DEEP, "#3d7a4a", "#6b4c9a", FAINT)
 
 
 def scaling(curves: dict[str, list[dict]]) -> Figure:
